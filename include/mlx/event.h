@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <functional>
 #include <memory>
 
 #include "mlx/stream.h"
@@ -17,9 +18,13 @@ class Event {
   bool valid() const { return state_ != nullptr; }
   /** Blocks until signaled; rethrows the error it was signaled with. */
   void wait();
+  /** Blocks until signaled or until ready() holds, which is asked again at every progress(). */
+  void wait_until(const std::function<bool()>& ready);
   bool is_signaled() const;
   void signal();
   void signal(std::exception_ptr error);
+  /** Part of the work is done: lets waiters look again. */
+  void progress();
   void check_error();
   const Stream& stream() const;
 

@@ -33,7 +33,7 @@ struct StreamContext {
 };
 
 struct PrintOptions {
-  int precision = 4;  // digits after the point; the shortest exact form if negative
+  int precision = -1;  // digits after the point; six significant ones if negative
 };
 
 struct PrintFormatter {
