@@ -49,6 +49,9 @@ class Primitive {
   /** Shapes of the outputs for inputs of other shapes than those it was made with. */
   virtual std::vector<Shape> output_shapes(const std::vector<array>& inputs);
 
+  /** True if derivatives do not look behind this op (its result counts as a constant). */
+  virtual bool stops_gradient() const { return false; }
+
   virtual ~Primitive() = default;
   Primitive(const Primitive& other) = delete;
   Primitive(Primitive&& other) = delete;
