@@ -121,7 +121,10 @@ array::ArrayDesc::~ArrayDesc() {
       if (a.desc_ && a.desc_.use_count() == 1 && !a.desc_->inputs.empty()) to.push_back(std::move(a.desc_));
     }
   };
-  if (worklist) return hand_over(inputs, *worklist);
+  if (worklist) {
+    hand_over(inputs, *worklist);
+    return;
+  }
   std::vector<std::shared_ptr<ArrayDesc>> local;
   worklist = &local;
   hand_over(inputs, local);

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "mlx/memory.h"
@@ -116,6 +117,12 @@ class CpuAllocator final : public Allocator {
     release_cache(0);
   }
 
+  template <class F>
+  auto locked(F f) {
+    std::lock_guard lock(mutex_);
+    return f();
+  }
+
   size_t active() { return locked([&] { return active_; }); }
   size_t peak() { return locked([&] { return peak_; }); }
   size_t cached() { return locked([&] { return cached_; }); }
@@ -135,12 +142,6 @@ class CpuAllocator final : public Allocator {
   }
 
  private:
-  template <class F>
-  auto locked(F f) {
-    std::lock_guard lock(mutex_);
-    return f();
-  }
-
   static void* fresh(size_t capacity) {
     size_t bytes = capacity + kHeader;
     void* base;
