@@ -36,13 +36,16 @@ size_t num_elements(const Shape& shape) {
   long double product = 1;
   size_t n = 1;
   for (auto d : shape) {
-    if (d < 0) throw std::invalid_argument("[array] Negative dimensions not allowed, got shape " + to_string(shape) + ".");
+    if (d < 0)
+      throw std::invalid_argument("[array] Negative dimensions not allowed, got shape " +
+                                  to_string(shape) + ".");
     n *= static_cast<size_t>(d);
     product *= d;
   }
   if (product > static_cast<long double>(std::numeric_limits<int64_t>::max())) {
     bool empty = std::any_of(shape.begin(), shape.end(), [](auto d) { return d == 0; });
-    if (!empty) throw std::invalid_argument("[array] Too many elements in shape " + to_string(shape) + ".");
+    if (!empty)
+      throw std::invalid_argument("[array] Too many elements in shape " + to_string(shape) + ".");
     return 0;
   }
   return n;
@@ -118,7 +121,8 @@ array::ArrayDesc::~ArrayDesc() {
   thread_local std::vector<std::shared_ptr<ArrayDesc>>* worklist = nullptr;
   auto hand_over = [](std::vector<array>& arrays, auto& to) {
     for (auto& a : arrays) {
-      if (a.desc_ && a.desc_.use_count() == 1 && !a.desc_->inputs.empty()) to.push_back(std::move(a.desc_));
+      if (a.desc_ && a.desc_.use_count() == 1 && !a.desc_->inputs.empty())
+        to.push_back(std::move(a.desc_));
     }
   };
   if (worklist) {
@@ -153,7 +157,8 @@ array::array(std::initializer_list<int> data, Dtype dtype)
 
 array::array(void* data, Shape shape, Dtype dtype, const std::function<void(void*)>& deleter)
     : desc_(std::make_shared<ArrayDesc>(std::move(shape), dtype)) {
-  set_data(allocator::Data(allocator::Buffer(data), [deleter](allocator::Buffer b) { deleter(b.raw_ptr()); }));
+  set_data(allocator::Data(allocator::Buffer(data),
+                           [deleter](allocator::Buffer b) { deleter(b.raw_ptr()); }));
 }
 
 array::array(allocator::Data data, Shape shape, Dtype dtype)
@@ -161,15 +166,18 @@ array::array(allocator::Data data, Shape shape, Dtype dtype)
   set_data(std::move(data));
 }
 
-array::array(Shape shape, Dtype dtype, std::shared_ptr<Primitive> primitive, std::vector<array> inputs)
-    : desc_(std::make_shared<ArrayDesc>(std::move(shape), dtype, std::move(primitive), std::move(inputs))) {}
+array::array(Shape shape, Dtype dtype, std::shared_ptr<Primitive> primitive,
+             std::vector<array> inputs)
+    : desc_(std::make_shared<ArrayDesc>(std::move(shape), dtype, std::move(primitive),
+                                        std::move(inputs))) {}
 
 std::vector<array> array::make_arrays(std::vector<Shape> shapes, const std::vector<Dtype>& dtypes,
                                       const std::shared_ptr<Primitive>& primitive,
                                       const std::vector<array>& inputs) {
   std::vector<array> outs;
   outs.reserve(shapes.size());
-  for (size_t i = 0; i < shapes.size(); ++i) outs.emplace_back(shapes[i], dtypes[i], primitive, inputs);
+  for (size_t i = 0; i < shapes.size(); ++i)
+    outs.emplace_back(shapes[i], dtypes[i], primitive, inputs);
   if (outs.size() > 1) {
     auto group = std::make_shared<SiblingGroup>();
     for (size_t i = 0; i < outs.size(); ++i) {
@@ -263,7 +271,8 @@ void array::set_data(allocator::Data data) {
   set_data(std::move(data), size(), row_major_strides(shape()), all);
 }
 
-void array::set_data(allocator::Data data, size_t data_size, Strides strides, Flags flags, int64_t offset) {
+void array::set_data(allocator::Data data, size_t data_size, Strides strides, Flags flags,
+                     int64_t offset) {
   desc_->data = std::make_shared<Data>(std::move(data));
   desc_->data_ptr = static_cast<char*>(desc_->data->buffer().raw_ptr()) + offset;
   desc_->offset = offset;

@@ -35,7 +35,8 @@ void copy_into(const array& src, array& dst) {
     tape.outputs = {1};
   }
   auto* from = const_cast<void*>(static_cast<const void*>(src.data<char>()));
-  tape_runner(Device::cpu)(tape, dst.shape(), {{from, src.strides()}, {dst.data<void>(), dst.strides()}});
+  tape_runner(Device::cpu)(tape, dst.shape(),
+                           {{from, src.strides()}, {dst.data<void>(), dst.strides()}});
 }
 
 array row_contiguous(const array& src) {

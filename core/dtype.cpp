@@ -41,12 +41,16 @@ const Row& row(Val v) { return kRows[static_cast<int>(v)]; }
 Category parent(Category c) {
   switch (c) {
     case Category::complexfloating:
-    case Category::floating: return Category::inexact;
+    case Category::floating:
+      return Category::inexact;
     case Category::signedinteger:
-    case Category::unsignedinteger: return Category::integer;
+    case Category::unsignedinteger:
+      return Category::integer;
     case Category::inexact:
-    case Category::integer: return Category::number;
-    default: return Category::generic;
+    case Category::integer:
+      return Category::number;
+    default:
+      return Category::generic;
   }
 }
 

@@ -26,9 +26,7 @@ void wait_for(const array& a) {
   if (!a.is_available()) throw std::runtime_error("[eval] An input could not be computed.");
 }
 
-void finish(array& a) {
-  a.set_status(array::available);
-}
+void finish(array& a) { a.set_status(array::available); }
 
 /** Strides that the outputs of a tape take: those all its full-size inputs share, if dense. */
 const array* layout_source(const Task& task) {
@@ -71,9 +69,9 @@ void run_tape_task(Task& task) {
     for (size_t k = 0; k < task.operands.size() && !task.keep_graph; ++k) {
       const array& in = task.operands[k];
       // Only this task can see the memory: its handle, and its members' inputs, which go with it.
-      if (given[k] || in.itemsize() != out.itemsize() || in.shape() != task.shape || in.strides() != layout ||
-          GraphAccess::use_count(in) != 1 + task.input_refs[k] || in.data_shared_ptr().use_count() != 1 ||
-          !in.data_shared_ptr()->is_owned()) {
+      if (given[k] || in.itemsize() != out.itemsize() || in.shape() != task.shape ||
+          in.strides() != layout || GraphAccess::use_count(in) != 1 + task.input_refs[k] ||
+          in.data_shared_ptr().use_count() != 1 || !in.data_shared_ptr()->is_owned()) {
         continue;
       }
       out.copy_shared_buffer(in);
@@ -92,7 +90,8 @@ void run_tape_task(Task& task) {
   for (const auto& in : task.operands) {
     operands.push_back({const_cast<char*>(in.data<char>()), broadcast_strides(in, task.shape)});
   }
-  for (auto& out : task.stored) operands.push_back({out.data<char>(), broadcast_strides(out, task.shape)});
+  for (auto& out : task.stored)
+    operands.push_back({out.data<char>(), broadcast_strides(out, task.shape)});
   tape_runner(Device::cpu)(tape, task.shape, operands);
 
   task.operands.clear();
@@ -106,8 +105,11 @@ void run_tape_task(Task& task) {
 void run_primitive_task(Task& task) {
   auto& outputs = task.nodes;
   // The handle keeps the primitive alive: detaching an output drops it.
-  auto primitive = std::find_if(outputs.begin(), outputs.end(), [](const array& a) { return a.has_primitive(); })->primitive_ptr();
-  auto& first = *std::find_if(outputs.begin(), outputs.end(), [](const array& a) { return a.has_primitive(); });
+  auto primitive = std::find_if(outputs.begin(), outputs.end(), [](const array& a) {
+                     return a.has_primitive();
+                   })->primitive_ptr();
+  auto& first = *std::find_if(outputs.begin(), outputs.end(),
+                              [](const array& a) { return a.has_primitive(); });
   for (const auto& in : first.inputs()) wait_for(in);
 
   std::vector<array> inputs;
@@ -197,7 +199,9 @@ bool all_available(const std::vector<array>& outputs) {
 
 void set_interrupt_check(std::function<void()> check) { interrupt_check = std::move(check); }
 
-void register_tape_runner(Device::DeviceType device, RunTape run) { tape_runners[static_cast<int>(device)] = run; }
+void register_tape_runner(Device::DeviceType device, RunTape run) {
+  tape_runners[static_cast<int>(device)] = run;
+}
 
 RunTape tape_runner(Device::DeviceType device) {
   RunTape run = tape_runners[static_cast<int>(device)];

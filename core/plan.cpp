@@ -21,11 +21,11 @@ enum class Kind : uint8_t { Other, Map, Reduce };  // Map: an elementwise op or 
 struct Entry {
   array value;
   Kind kind;
-  bool wanted = false;    // asked for by the caller, or held by somebody
-  bool stored = false;    // gets memory
-  int group = -1;         // index of the group's root entry
-  int refs = 0;           // inputs in the plan that name it
-  int first_use = 0;      // its consumers are uses[first_use .. first_use + refs)
+  bool wanted = false;  // asked for by the caller, or held by somebody
+  bool stored = false;  // gets memory
+  int group = -1;       // index of the group's root entry
+  int refs = 0;         // inputs in the plan that name it
+  int first_use = 0;    // its consumers are uses[first_use .. first_use + refs)
 };
 
 struct Group {
@@ -281,14 +281,16 @@ class Planner {
       task.keep_graph |= e.value.is_tracer();
       if (e.kind == Kind::Reduce) {
         const auto& reduce = static_cast<const Reduce&>(e.value.primitive());
-        tape.reduce = TapeReduce{reduce.op(), number(inputs[0]), inputs[0].dtype().val(), e.value.dtype().val()};
+        tape.reduce = TapeReduce{reduce.op(), number(inputs[0]), inputs[0].dtype().val(),
+                                 e.value.dtype().val()};
         continue;
       }
       TapeInstr instr{};
       instr.in = inputs.back().dtype().val();
       instr.out = e.value.dtype().val();
       instr.op = EwOp::Cast;
-      if (typeid(e.value.primitive()) == typeid(Elementwise)) instr.op = static_cast<const Elementwise&>(e.value.primitive()).op();
+      if (typeid(e.value.primitive()) == typeid(Elementwise))
+        instr.op = static_cast<const Elementwise&>(e.value.primitive()).op();
       for (size_t k = 0; k < inputs.size(); ++k) instr.args[k] = number(inputs[k]);
       value_[m] = static_cast<uint16_t>(tape.inputs.size() + tape.instrs.size());
       tape.instrs.push_back(instr);

@@ -1,11 +1,11 @@
 // core/plan.h: from a graph to an ordered list of tasks.
 //
 // Rules of fusion. A group is a set of elementwise nodes and casts over one shape, at most one of
-// them a reduction, which is then the group's root; it becomes one tape. Nodes are visited consumers
-// first; a node joins the group G of a consumer when each of its other consumers is in G or comes
-// after G's root in topological order. Then no path can leave G and come back, and running groups
-// in the order of their roots respects every dependency. A node that is used outside its group, or
-// that somebody holds, is stored by the tape as well.
+// them a reduction, which is then the group's root; it becomes one tape. Nodes are visited
+// consumers first; a node joins the group G of a consumer when each of its other consumers is in G
+// or comes after G's root in topological order. Then no path can leave G and come back, and running
+// groups in the order of their roots respects every dependency. A node that is used outside its
+// group, or that somebody holds, is stored by the tape as well.
 #pragma once
 
 #include <memory>

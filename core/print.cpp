@@ -34,12 +34,15 @@ void print_element(std::ostream& os, const array& a, const char* p) {
   auto& f = get_global_formatter();
   if (a.dtype() == bool_) return f.print(os, *reinterpret_cast<const bool*>(p));
   if (a.dtype() == complex64) return f.print(os, *reinterpret_cast<const complex64_t*>(p));
-  if (issubdtype(a.dtype(), unsignedinteger)) return f.print(os, detail::read_element<uint64_t>(p, a.dtype()));
-  if (issubdtype(a.dtype(), integer)) return f.print(os, detail::read_element<int64_t>(p, a.dtype()));
+  if (issubdtype(a.dtype(), unsignedinteger))
+    return f.print(os, detail::read_element<uint64_t>(p, a.dtype()));
+  if (issubdtype(a.dtype(), integer))
+    return f.print(os, detail::read_element<int64_t>(p, a.dtype()));
   f.print(os, detail::read_element<double>(p, a.dtype()));
 }
 
-void print_axis(std::ostream& os, const array& a, size_t dim, const char* p, const std::string& indent) {
+void print_axis(std::ostream& os, const array& a, size_t dim, const char* p,
+                const std::string& indent) {
   if (dim == a.ndim()) return print_element(os, a, p);
   os << "[";
   int n = a.shape(static_cast<int>(dim));
@@ -64,7 +67,9 @@ void PrintFormatter::print(std::ostream& os, bool val) {
 }
 void PrintFormatter::print(std::ostream& os, int64_t val) { os << val; }
 void PrintFormatter::print(std::ostream& os, uint64_t val) { os << val; }
-void PrintFormatter::print(std::ostream& os, double val) { print_float(os, val, format_options.precision); }
+void PrintFormatter::print(std::ostream& os, double val) {
+  print_float(os, val, format_options.precision);
+}
 void PrintFormatter::print(std::ostream& os, complex64_t val) {
   print_float(os, val.real(), format_options.precision);
   if (val.imag() >= 0 || std::isnan(val.imag())) os << "+";

@@ -7,7 +7,8 @@
 
 namespace mlx::core::scheduler {
 
-/** Runs task on the thread of stream s, after the tasks enqueued there before. It must not throw. */
+/** Runs task on the thread of stream s, after the tasks enqueued there before. It must not throw.
+ */
 void enqueue(Stream s, std::function<void()> task);
 
 }  // namespace mlx::core::scheduler

@@ -88,7 +88,8 @@ struct Registry {
   }
 };
 
-// Never destroyed: worker threads may outlive static destruction. Idle threads end with the process.
+// Never destroyed: worker threads may outlive static destruction. Idle threads end with the
+// process.
 Registry& registry() {
   static Registry* r = new Registry;
   if (r->pid != getpid()) {
@@ -169,7 +170,8 @@ ThreadLocalStream new_thread_local_stream(Device d) {
 
 Stream stream_from_thread_local_stream(ThreadLocalStream tls) {
   auto it = thread_local_streams.find(tls.index);
-  if (it == thread_local_streams.end()) it = thread_local_streams.emplace(tls.index, new_stream(tls.device)).first;
+  if (it == thread_local_streams.end())
+    it = thread_local_streams.emplace(tls.index, new_stream(tls.device)).first;
   return it->second;
 }
 
@@ -213,7 +215,8 @@ Stream to_stream(StreamOrDevice s) { return to_stream(s, default_device()); }
 Stream to_stream(StreamOrDevice s, Device default_) {
   if (std::holds_alternative<std::monostate>(s)) return default_stream(default_);
   if (auto* stream = std::get_if<Stream>(&s)) return *stream;
-  if (auto* local = std::get_if<ThreadLocalStream>(&s)) return stream_from_thread_local_stream(*local);
+  if (auto* local = std::get_if<ThreadLocalStream>(&s))
+    return stream_from_thread_local_stream(*local);
   if (auto* device = std::get_if<Device>(&s)) return default_stream(*device);
   return default_stream(Device(std::get<Device::DeviceType>(s)));
 }
@@ -221,7 +224,8 @@ Stream to_stream(StreamOrDevice s, Device default_) {
 StreamContext::StreamContext(StreamOrDevice s)
     : device_(default_device()), stream_(default_stream(default_device())) {
   if (std::holds_alternative<std::monostate>(s))
-    throw std::invalid_argument("[StreamContext] Invalid argument, please specify a stream or device.");
+    throw std::invalid_argument(
+        "[StreamContext] Invalid argument, please specify a stream or device.");
   Stream target = to_stream(s);
   stream_ = default_stream(target.device);
   set_default_device(target.device);
@@ -237,7 +241,8 @@ bool is_available(const Device& d) { return d.index >= 0 && d.index < device_cou
 
 int device_count(Device::DeviceType type) { return type == Device::cpu ? 1 : 0; }
 
-const std::unordered_map<std::string, std::variant<std::string, size_t>>& device_info(const Device& d) {
+const std::unordered_map<std::string, std::variant<std::string, size_t>>& device_info(
+    const Device& d) {
   check_available(d, "device_info");
   static const auto info = [] {
     std::unordered_map<std::string, std::variant<std::string, size_t>> m;
@@ -250,8 +255,9 @@ const std::unordered_map<std::string, std::variant<std::string, size_t>>& device
       }
     }
     cpu_set_t set;
-    size_t cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
-                                                               : std::thread::hardware_concurrency();
+    size_t cores = sched_getaffinity(0, sizeof(set), &set) == 0
+                       ? CPU_COUNT(&set)
+                       : std::thread::hardware_concurrency();
     m["device_name"] = name;
     m["architecture"] = std::string("cpu");
     m["num_cores"] = cores;

@@ -42,8 +42,8 @@ Shape broadcast_shapes(const Shape& s1, const Shape& s2) {
 
 int normalize_axis_index(int axis, int ndim, const std::string& msg_prefix) {
   if (axis < -ndim || axis >= ndim) {
-    throw std::out_of_range(msg_prefix + "Invalid axis " + std::to_string(axis) + " for array with " +
-                            std::to_string(ndim) + " dimensions.");
+    throw std::out_of_range(msg_prefix + "Invalid axis " + std::to_string(axis) +
+                            " for array with " + std::to_string(ndim) + " dimensions.");
   }
   return axis < 0 ? axis + ndim : axis;
 }
@@ -65,14 +65,16 @@ finfo::finfo(Dtype d) : dtype(d) {
       bits = 64, max = DBL_MAX, eps = DBL_EPSILON, smallest_normal = DBL_MIN;
       break;
     default:
-      throw std::invalid_argument(std::string("[finfo] dtype ") + dtype_to_string(d) + " is not inexact.");
+      throw std::invalid_argument(std::string("[finfo] dtype ") + dtype_to_string(d) +
+                                  " is not inexact.");
   }
   min = -max;
 }
 
 iinfo::iinfo(Dtype d) : dtype(d) {
   if (!issubdtype(d, integer))
-    throw std::invalid_argument(std::string("[iinfo] dtype ") + dtype_to_string(d) + " is not integral.");
+    throw std::invalid_argument(std::string("[iinfo] dtype ") + dtype_to_string(d) +
+                                " is not integral.");
   int bits = 8 * d.size();
   if (issubdtype(d, signedinteger)) {
     max = ~uint64_t(0) >> (65 - bits);

@@ -123,10 +123,18 @@ class CpuAllocator final : public Allocator {
     return f();
   }
 
-  size_t active() { return locked([&] { return active_; }); }
-  size_t peak() { return locked([&] { return peak_; }); }
-  size_t cached() { return locked([&] { return cached_; }); }
-  size_t limit() { return locked([&] { return limit_; }); }
+  size_t active() {
+    return locked([&] { return active_; });
+  }
+  size_t peak() {
+    return locked([&] { return peak_; });
+  }
+  size_t cached() {
+    return locked([&] { return cached_; });
+  }
+  size_t limit() {
+    return locked([&] { return limit_; });
+  }
   void reset_peak() {
     std::lock_guard lock(mutex_);
     peak_ = active_;

@@ -15,7 +15,8 @@
 
 namespace mlx::core {
 
-/** Kernels of primitive P, best first. A kernel that is not fit for the call says so by `supports`. */
+/** Kernels of primitive P, best first. A kernel that is not fit for the call says so by `supports`.
+ */
 template <class P>
 class Kernels {
  public:
@@ -37,7 +38,8 @@ class Kernels {
     for (const Entry& e : of(device)) {
       if (!e.supports || e.supports(p, inputs)) return e.run(p, inputs, outputs);
     }
-    throw std::runtime_error(std::string("[") + P::kName + "] no kernel for these inputs on this device.");
+    throw std::runtime_error(std::string("[") + P::kName +
+                             "] no kernel for these inputs on this device.");
   }
 };
 

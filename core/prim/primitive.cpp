@@ -14,7 +14,8 @@ namespace {
 }
 }  // namespace
 
-std::vector<array> Primitive::jvp(const std::vector<array>&, const std::vector<array>&, const std::vector<int>&) {
+std::vector<array> Primitive::jvp(const std::vector<array>&, const std::vector<array>&,
+                                  const std::vector<int>&) {
   lacks(*this, "jvp");
 }
 
@@ -23,10 +24,13 @@ std::vector<array> Primitive::vjp(const std::vector<array>&, const std::vector<a
   lacks(*this, "vjp");
 }
 
-std::pair<std::vector<array>, std::vector<int>> Primitive::vmap(const std::vector<array>&, const std::vector<int>&) {
+std::pair<std::vector<array>, std::vector<int>> Primitive::vmap(const std::vector<array>&,
+                                                                const std::vector<int>&) {
   lacks(*this, "vmap");
 }
 
-std::vector<Shape> Primitive::output_shapes(const std::vector<array>&) { lacks(*this, "output_shapes"); }
+std::vector<Shape> Primitive::output_shapes(const std::vector<array>&) {
+  lacks(*this, "output_shapes");
+}
 
 }  // namespace mlx::core

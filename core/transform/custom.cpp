@@ -1,4 +1,5 @@
-// core/transform/custom.cpp: functions with rules of their own, and checkpoint, which is one of them.
+// core/transform/custom.cpp: functions with rules of their own, and checkpoint, which is one of
+// them.
 #include "core/transform/trace.h"
 #include "mlx/ops.h"
 #include "mlx/transforms.h"
@@ -38,7 +39,8 @@ class CustomTransforms final : public Primitive {
   }
 
   std::vector<array> vjp(const std::vector<array>& primals, const std::vector<array>& cotangents,
-                         const std::vector<int>& argnums, const std::vector<array>& outputs) override {
+                         const std::vector<int>& argnums,
+                         const std::vector<array>& outputs) override {
     auto arguments = tail(primals);
     auto all = vjp_(arguments, cotangents, outputs);
     std::vector<array> result;
@@ -127,8 +129,8 @@ ArrayFn custom_function(ArrayFn fun, std::optional<VjpFn> fun_vjp, std::optional
       inputs.push_back(stop_gradient(out));
     }
     inputs.insert(inputs.end(), args.begin(), args.end());
-    auto primitive = std::make_shared<CustomTransforms>(to_stream({}), outputs.size(), fun, vjp_rule,
-                                                        jvp_rule, vmap_rule);
+    auto primitive = std::make_shared<CustomTransforms>(to_stream({}), outputs.size(), fun,
+                                                        vjp_rule, jvp_rule, vmap_rule);
     return array::make_arrays(std::move(shapes), dtypes, primitive, inputs);
   };
 }

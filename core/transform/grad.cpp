@@ -20,10 +20,14 @@ using ArrayMap = std::unordered_map<std::uintptr_t, array>;
 
 void accumulate(ArrayMap& cotangents, const array& node, const array& value) {
   auto [it, added] = cotangents.try_emplace(node.id(), value);
-  if (!added) it->second = add(it->second, value, node.has_primitive() ? StreamOrDevice(node.primitive().stream()) : StreamOrDevice{});
+  if (!added)
+    it->second =
+        add(it->second, value,
+            node.has_primitive() ? StreamOrDevice(node.primitive().stream()) : StreamOrDevice{});
 }
 
-std::vector<int> dependent_inputs(const array& node, const std::unordered_set<std::uintptr_t>& dependent) {
+std::vector<int> dependent_inputs(const array& node,
+                                  const std::unordered_set<std::uintptr_t>& dependent) {
   std::vector<int> argnums;
   for (size_t i = 0; i < node.inputs().size(); ++i) {
     if (dependent.count(node.inputs()[i].id())) argnums.push_back(static_cast<int>(i));
@@ -40,10 +44,9 @@ std::vector<array> pull_back(const std::vector<array>& tracers, const std::vecto
   for (const auto& out : outputs) {
     if (out.has_primitive() && out.primitive().stops_gradient()) continue;
     if (given >= cotangents.size()) {
-      throw std::invalid_argument("[vjp] Number of outputs to compute gradients for (" +
-                                  std::to_string(outputs.size()) +
-                                  ") does not match number of cotangents (" +
-                                  std::to_string(cotangents.size()) + ").");
+      throw std::invalid_argument(
+          "[vjp] Number of outputs to compute gradients for (" + std::to_string(outputs.size()) +
+          ") does not match number of cotangents (" + std::to_string(cotangents.size()) + ").");
     }
     const array& cotangent = cotangents[given++];
     if (out.shape() != cotangent.shape()) bad_cotangent(out, cotangent);
@@ -105,7 +108,8 @@ std::pair<array, array> vjp(const std::function<array(const array&)>& fun, const
   return {outs[0], vjps[0]};
 }
 
-std::pair<std::vector<array>, std::vector<array>> jvp(const ArrayFn& fun, const std::vector<array>& primals,
+std::pair<std::vector<array>, std::vector<array>> jvp(const ArrayFn& fun,
+                                                      const std::vector<array>& primals,
                                                       const std::vector<array>& tangents) {
   if (primals.size() != tangents.size())
     throw std::invalid_argument("[jvp] Number of inputs does not match number of tangents.");
@@ -118,7 +122,8 @@ std::pair<std::vector<array>, std::vector<array>> jvp(const ArrayFn& fun, const 
   auto outputs = fun(tracers);
 
   ArrayMap flowing;
-  for (size_t i = 0; i < tracers.size(); ++i) flowing.insert_or_assign(tracers[i].id(), tangents[i]);
+  for (size_t i = 0; i < tracers.size(); ++i)
+    flowing.insert_or_assign(tracers[i].id(), tangents[i]);
   std::unordered_set<std::uintptr_t> dependent;
   auto nodes = dependent_nodes(tracers, outputs, false, dependent);
   for (const array& node : nodes) {
@@ -160,8 +165,9 @@ ValueAndGradFn value_and_grad(const ArrayFn& fun, const std::vector<int>& argnum
     for (int a : argnums) {
       int i = a < 0 ? a + static_cast<int>(inputs.size()) : a;
       if (i < 0 || i >= static_cast<int>(inputs.size())) {
-        throw std::invalid_argument("[grad] Argument number " + std::to_string(a) + " is out of range for " +
-                                    std::to_string(inputs.size()) + " inputs.");
+        throw std::invalid_argument("[grad] Argument number " + std::to_string(a) +
+                                    " is out of range for " + std::to_string(inputs.size()) +
+                                    " inputs.");
       }
       if (std::find(wanted.begin(), wanted.end(), i) != wanted.end())
         throw std::invalid_argument("[grad] Repeat argument number not allowed in grad.");

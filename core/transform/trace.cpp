@@ -29,7 +29,8 @@ std::vector<array> make_tracers(const std::vector<array>& primals) {
       t.set_status(array::available);
       tracers.push_back(std::move(t));
     } else {
-      auto id = std::make_shared<Identity>(p.has_primitive() ? p.primitive().stream() : to_stream({}));
+      auto id =
+          std::make_shared<Identity>(p.has_primitive() ? p.primitive().stream() : to_stream({}));
       tracers.push_back(array(p.shape(), p.dtype(), std::move(id), {p}));
     }
     tracers.back().set_tracer(true);

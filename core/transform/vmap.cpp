@@ -50,9 +50,9 @@ std::vector<array> vmap_replace(const std::vector<array>& inputs, const std::vec
                                 const std::vector<array>& item_outputs,
                                 const std::vector<int>& in_axes, const std::vector<int>& out_axes) {
   if (item_outputs.size() != out_axes.size()) {
-    throw std::invalid_argument("[vmap] The number of out axes (" + std::to_string(out_axes.size()) +
-                                ") does not match the number of outputs (" +
-                                std::to_string(item_outputs.size()) + ").");
+    throw std::invalid_argument(
+        "[vmap] The number of out axes (" + std::to_string(out_axes.size()) +
+        ") does not match the number of outputs (" + std::to_string(item_outputs.size()) + ").");
   }
   struct Batched {
     array value;
@@ -79,7 +79,8 @@ std::vector<array> vmap_replace(const std::vector<array>& inputs, const std::vec
     auto [values, value_axes] = node.primitive().vmap(ins, axes);
     auto outs = node.outputs();
     for (size_t k = 0; k < outs.size(); ++k) {
-      if (value_axes[k] >= 0) batched.insert_or_assign(outs[k].id(), Batched{values[k], value_axes[k]});
+      if (value_axes[k] >= 0)
+        batched.insert_or_assign(outs[k].id(), Batched{values[k], value_axes[k]});
     }
   }
 
@@ -101,7 +102,8 @@ std::vector<array> vmap_replace(const std::vector<array>& inputs, const std::vec
       continue;
     }
     if (to == -1) {
-      throw std::invalid_argument("[vmap] An output that depends on a batched input must have an out axis.");
+      throw std::invalid_argument(
+          "[vmap] An output that depends on a batched input must have an out axis.");
     }
     const auto& b = it->second;
     results.push_back(b.axis == to ? b.value : moveaxis(b.value, b.axis, to));
@@ -111,7 +113,8 @@ std::vector<array> vmap_replace(const std::vector<array>& inputs, const std::vec
 
 }  // namespace detail
 
-ArrayFn vmap(const ArrayFn& fun, const std::vector<int>& in_axes, const std::vector<int>& out_axes) {
+ArrayFn vmap(const ArrayFn& fun, const std::vector<int>& in_axes,
+             const std::vector<int>& out_axes) {
   return [fun, in_axes, out_axes](const std::vector<array>& inputs) {
     std::vector<int> ins = in_axes;
     if (ins.empty()) ins.assign(inputs.size(), 0);

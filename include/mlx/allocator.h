@@ -20,7 +20,8 @@ class Buffer {
 
 class Allocator {
  public:
-  /** At least size bytes, aligned to 64; throws std::bad_alloc. A size of 0 gives a valid buffer. */
+  /** At least size bytes, aligned to 64; throws std::bad_alloc. A size of 0 gives a valid buffer.
+   */
   virtual Buffer malloc(size_t size) = 0;
   virtual void free(Buffer buffer) = 0;
   virtual size_t size(Buffer buffer) const = 0;

@@ -31,8 +31,8 @@ class array {
   using Data = allocator::Data;
 
   struct Flags {
-    // No gaps: every element of the buffer part that is used belongs to the array (data_size == size,
-    // or less with broadcasts of dimension 1 only).
+    // No gaps: every element of the buffer part that is used belongs to the array (data_size ==
+    // size, or less with broadcasts of dimension 1 only).
     bool contiguous : 1;
     bool row_contiguous : 1;
     bool col_contiguous : 1;
@@ -152,7 +152,8 @@ class array {
   // ---- the value (valid once evaluated) ----
 
   const Flags& flags() const { return desc_->flags; }
-  /** Elements of the buffer that the array uses, from data<T>() on (less than size() if broadcast). */
+  /** Elements of the buffer that the array uses, from data<T>() on (less than size() if broadcast).
+   */
   size_t data_size() const { return desc_->data_size; }
   allocator::Buffer buffer() const { return desc_->data->buffer(); }
   size_t buffer_size() const { return allocator::allocator().size(buffer()); }
@@ -283,20 +284,34 @@ void fill_from(It src, size_t n, Dtype dtype, void* out) {
     }
   };
   switch (dtype.val()) {
-    case Dtype::Val::bool_: return fill(static_cast<bool*>(out));
-    case Dtype::Val::uint8: return fill(static_cast<uint8_t*>(out));
-    case Dtype::Val::uint16: return fill(static_cast<uint16_t*>(out));
-    case Dtype::Val::uint32: return fill(static_cast<uint32_t*>(out));
-    case Dtype::Val::uint64: return fill(static_cast<uint64_t*>(out));
-    case Dtype::Val::int8: return fill(static_cast<int8_t*>(out));
-    case Dtype::Val::int16: return fill(static_cast<int16_t*>(out));
-    case Dtype::Val::int32: return fill(static_cast<int32_t*>(out));
-    case Dtype::Val::int64: return fill(static_cast<int64_t*>(out));
-    case Dtype::Val::float16: return fill(static_cast<float16_t*>(out));
-    case Dtype::Val::bfloat16: return fill(static_cast<bfloat16_t*>(out));
-    case Dtype::Val::float32: return fill(static_cast<float*>(out));
-    case Dtype::Val::float64: return fill(static_cast<double*>(out));
-    case Dtype::Val::complex64: return fill(static_cast<complex64_t*>(out));
+    case Dtype::Val::bool_:
+      return fill(static_cast<bool*>(out));
+    case Dtype::Val::uint8:
+      return fill(static_cast<uint8_t*>(out));
+    case Dtype::Val::uint16:
+      return fill(static_cast<uint16_t*>(out));
+    case Dtype::Val::uint32:
+      return fill(static_cast<uint32_t*>(out));
+    case Dtype::Val::uint64:
+      return fill(static_cast<uint64_t*>(out));
+    case Dtype::Val::int8:
+      return fill(static_cast<int8_t*>(out));
+    case Dtype::Val::int16:
+      return fill(static_cast<int16_t*>(out));
+    case Dtype::Val::int32:
+      return fill(static_cast<int32_t*>(out));
+    case Dtype::Val::int64:
+      return fill(static_cast<int64_t*>(out));
+    case Dtype::Val::float16:
+      return fill(static_cast<float16_t*>(out));
+    case Dtype::Val::bfloat16:
+      return fill(static_cast<bfloat16_t*>(out));
+    case Dtype::Val::float32:
+      return fill(static_cast<float*>(out));
+    case Dtype::Val::float64:
+      return fill(static_cast<double*>(out));
+    case Dtype::Val::complex64:
+      return fill(static_cast<complex64_t*>(out));
   }
 }
 /** One element of the dtype at src, as double (complex: real part). */
@@ -310,20 +325,34 @@ T read_element(const void* src, Dtype dtype) {
     }
   };
   switch (dtype.val()) {
-    case Dtype::Val::bool_: return read(static_cast<const bool*>(src));
-    case Dtype::Val::uint8: return read(static_cast<const uint8_t*>(src));
-    case Dtype::Val::uint16: return read(static_cast<const uint16_t*>(src));
-    case Dtype::Val::uint32: return read(static_cast<const uint32_t*>(src));
-    case Dtype::Val::uint64: return read(static_cast<const uint64_t*>(src));
-    case Dtype::Val::int8: return read(static_cast<const int8_t*>(src));
-    case Dtype::Val::int16: return read(static_cast<const int16_t*>(src));
-    case Dtype::Val::int32: return read(static_cast<const int32_t*>(src));
-    case Dtype::Val::int64: return read(static_cast<const int64_t*>(src));
-    case Dtype::Val::float16: return read(static_cast<const float16_t*>(src));
-    case Dtype::Val::bfloat16: return read(static_cast<const bfloat16_t*>(src));
-    case Dtype::Val::float32: return read(static_cast<const float*>(src));
-    case Dtype::Val::float64: return read(static_cast<const double*>(src));
-    case Dtype::Val::complex64: return read(static_cast<const complex64_t*>(src));
+    case Dtype::Val::bool_:
+      return read(static_cast<const bool*>(src));
+    case Dtype::Val::uint8:
+      return read(static_cast<const uint8_t*>(src));
+    case Dtype::Val::uint16:
+      return read(static_cast<const uint16_t*>(src));
+    case Dtype::Val::uint32:
+      return read(static_cast<const uint32_t*>(src));
+    case Dtype::Val::uint64:
+      return read(static_cast<const uint64_t*>(src));
+    case Dtype::Val::int8:
+      return read(static_cast<const int8_t*>(src));
+    case Dtype::Val::int16:
+      return read(static_cast<const int16_t*>(src));
+    case Dtype::Val::int32:
+      return read(static_cast<const int32_t*>(src));
+    case Dtype::Val::int64:
+      return read(static_cast<const int64_t*>(src));
+    case Dtype::Val::float16:
+      return read(static_cast<const float16_t*>(src));
+    case Dtype::Val::bfloat16:
+      return read(static_cast<const bfloat16_t*>(src));
+    case Dtype::Val::float32:
+      return read(static_cast<const float*>(src));
+    case Dtype::Val::float64:
+      return read(static_cast<const double*>(src));
+    case Dtype::Val::complex64:
+      return read(static_cast<const complex64_t*>(src));
   }
   return T{};
 }

@@ -23,7 +23,9 @@ struct Device {
   }
 };
 
-inline bool operator==(const Device& device, Device::DeviceType type) { return device.type == type; }
+inline bool operator==(const Device& device, Device::DeviceType type) {
+  return device.type == type;
+}
 
 const Device& default_device();
 void set_default_device(const Device& d);

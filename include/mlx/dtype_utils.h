@@ -26,7 +26,7 @@ struct type_identity {
   case Dtype::Val::name:        \
     f(type_identity<T>{});      \
     return;
-#define MLX_INT_CASES          \
+#define MLX_INT_CASES              \
   MLX_DTYPE_CASE(uint8, uint8_t)   \
   MLX_DTYPE_CASE(uint16, uint16_t) \
   MLX_DTYPE_CASE(uint32, uint32_t) \
@@ -35,7 +35,7 @@ struct type_identity {
   MLX_DTYPE_CASE(int16, int16_t)   \
   MLX_DTYPE_CASE(int32, int32_t)   \
   MLX_DTYPE_CASE(int64, int64_t)
-#define MLX_FLOAT_CASES              \
+#define MLX_FLOAT_CASES                \
   MLX_DTYPE_CASE(float16, float16_t)   \
   MLX_DTYPE_CASE(bfloat16, bfloat16_t) \
   MLX_DTYPE_CASE(float32, float)       \

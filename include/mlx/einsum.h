@@ -10,7 +10,8 @@
 
 namespace mlx::core {
 
-/** The order of pairwise contractions that einsum takes, as operand positions, and a report of it. */
+/** The order of pairwise contractions that einsum takes, as operand positions, and a report of it.
+ */
 std::pair<std::vector<std::vector<int>>, std::string> einsum_path(
     const std::string& subscripts, const std::vector<array>& operands);
 

@@ -1,4 +1,5 @@
-// include/mlx/event.h: a point in a stream's work that can be waited for and that carries its error.
+// include/mlx/event.h: a point in a stream's work that can be waited for and that carries its
+// error.
 #pragma once
 
 #include <exception>

@@ -40,7 +40,8 @@ class Primitive {
                                  const std::vector<array>& cotangents,
                                  const std::vector<int>& argnums,
                                  const std::vector<array>& outputs);
-  /** The op over inputs that have an extra axis where axes[i] >= 0, and the extra axes of outputs. */
+  /** The op over inputs that have an extra axis where axes[i] >= 0, and the extra axes of outputs.
+   */
   virtual std::pair<std::vector<array>, std::vector<int>> vmap(const std::vector<array>& inputs,
                                                                const std::vector<int>& axes);
   virtual const char* name() const = 0;

@@ -56,7 +56,9 @@ ValueAndGradFn inline value_and_grad(
 std::function<std::pair<array, array>(const array&)> inline value_and_grad(
     const std::function<array(const array&)>& fun) {
   return [fun](const array& input) {
-    ArrayFn wrapped = [&fun](const std::vector<array>& in) { return std::vector<array>{fun(in[0])}; };
+    ArrayFn wrapped = [&fun](const std::vector<array>& in) {
+      return std::vector<array>{fun(in[0])};
+    };
     auto result = value_and_grad(wrapped, std::vector<int>{0})({input});
     return std::make_pair(result.first[0], result.second[0]);
   };
@@ -100,9 +102,8 @@ std::function<std::vector<array>(const std::vector<array>&)> vmap(
 /** fun with its own derivative and batching rules; a rule that is not given is derived from fun. */
 std::function<std::vector<array>(const std::vector<array>&)> custom_function(
     std::function<std::vector<array>(const std::vector<array>&)> fun,
-    std::optional<std::function<std::vector<array>(const std::vector<array>&,
-                                                   const std::vector<array>&,
-                                                   const std::vector<array>&)>>
+    std::optional<std::function<std::vector<array>(
+        const std::vector<array>&, const std::vector<array>&, const std::vector<array>&)>>
         fun_vjp = std::nullopt,
     std::optional<std::function<std::vector<array>(
         const std::vector<array>&, const std::vector<array>&, const std::vector<int>&)>>

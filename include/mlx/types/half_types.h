@@ -1,4 +1,5 @@
-// include/mlx/types/half_types.h: 16-bit floating point storage types. Arithmetic goes through float.
+// include/mlx/types/half_types.h: 16-bit floating point storage types. Arithmetic goes through
+// float.
 #pragma once
 
 #include <bit>
@@ -68,16 +69,16 @@ typedef struct _MLX_BFloat16 bfloat16_t;
 
 #define MLX_HALF_COMPOUND(T, op) \
   inline T& operator op##=(T& lhs, float rhs) { return lhs = T(float(lhs) op rhs); }
-#define MLX_HALF_ARITHMETIC(op)                                                    \
-  inline float16_t operator op(float16_t lhs, float16_t rhs) {                     \
-    return float16_t(float(lhs) op float(rhs));                                    \
-  }                                                                                \
-  inline bfloat16_t operator op(bfloat16_t lhs, bfloat16_t rhs) {                  \
-    return bfloat16_t(float(lhs) op float(rhs));                                   \
-  }                                                                                \
+#define MLX_HALF_ARITHMETIC(op)                                                                \
+  inline float16_t operator op(float16_t lhs, float16_t rhs) {                                 \
+    return float16_t(float(lhs) op float(rhs));                                                \
+  }                                                                                            \
+  inline bfloat16_t operator op(bfloat16_t lhs, bfloat16_t rhs) {                              \
+    return bfloat16_t(float(lhs) op float(rhs));                                               \
+  }                                                                                            \
   inline float operator op(float16_t lhs, bfloat16_t rhs) { return float(lhs) op float(rhs); } \
   inline float operator op(bfloat16_t lhs, float16_t rhs) { return float(lhs) op float(rhs); } \
-  MLX_HALF_COMPOUND(float16_t, op)                                                 \
+  MLX_HALF_COMPOUND(float16_t, op)                                                             \
   MLX_HALF_COMPOUND(bfloat16_t, op)
 MLX_HALF_ARITHMETIC(+)
 MLX_HALF_ARITHMETIC(-)
