@@ -1,0 +1,140 @@
+"""A Llama-like decoder: Llama, Mistral, Qwen2 and Qwen3 are the same walk through these classes.
+
+Attribute names are those of the published checkpoints (`model.layers.0.self_attn.q_proj.weight`),
+so weights load by name. Shapes in comments: B batch, L new tokens, D hidden size.
+"""
+
+from __future__ import annotations
+
+import mlx.core as mx
+from mlx import nn
+
+from mica.llm.cache import KVCache
+from mica.llm.config import ModelConfig
+from mica.llm.rope import RotaryEmbedding
+
+
+class Attention(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.num_kv_heads = config.num_kv_heads
+        self.head_dim = config.head_dim
+        self.scale = config.head_dim**-0.5
+        self.window = config.sliding_window
+
+        query_size = config.num_heads * config.head_dim
+        kv_size = config.num_kv_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, query_size, bias=config.qkv_bias)
+        self.k_proj = nn.Linear(config.hidden_size, kv_size, bias=config.qkv_bias)
+        self.v_proj = nn.Linear(config.hidden_size, kv_size, bias=config.qkv_bias)
+        self.o_proj = nn.Linear(query_size, config.hidden_size, bias=config.output_bias)
+        self.rope = RotaryEmbedding(config)
+        self.qk_norm = config.qk_norm
+        if config.qk_norm:
+            self.q_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps)
+            self.k_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps)
+
+    def __call__(self, x: mx.array, cache: KVCache | None) -> mx.array:
+        queries = self.split_heads(self.q_proj(x), self.num_heads)
+        keys = self.split_heads(self.k_proj(x), self.num_kv_heads)
+        values = self.split_heads(self.v_proj(x), self.num_kv_heads)
+        if self.qk_norm:
+            queries, keys = self.q_norm(queries), self.k_norm(keys)
+
+        offset = 0 if cache is None else cache.offset
+        queries, keys = self.rope(queries, offset), self.rope(keys, offset)
+        if cache is not None:
+            keys, values = cache.update(keys, values)
+        keys, values, mask = self.visible(keys, values, queries.shape[2])
+        out = mx.fast.scaled_dot_product_attention(
+            queries, keys, values, scale=self.scale, mask=mask
+        )
+        batch, _, length, _ = out.shape
+        return self.o_proj(out.transpose(0, 2, 1, 3).reshape(batch, length, -1))
+
+    def split_heads(self, x: mx.array, heads: int) -> mx.array:
+        """(B, L, heads * head_dim) -> (B, heads, L, head_dim)"""
+        return x.reshape(*x.shape[:2], heads, self.head_dim).transpose(0, 2, 1, 3)
+
+    def visible(self, keys: mx.array, values: mx.array, length: int):
+        """The keys and values the last `length` positions may look at, and the mask among them."""
+        if self.window is not None:
+            # The oldest query still reaches back over window - 1 earlier positions.
+            start = max(keys.shape[2] - (length + self.window - 1), 0)
+            keys, values = keys[:, :, start:], values[:, :, start:]
+            if length > 1 and keys.shape[2] > self.window:
+                total = keys.shape[2]
+                query = mx.arange(total - length, total)[:, None]
+                key = mx.arange(total)[None]
+                return keys, values, (key <= query) & (key > query - self.window)
+        return keys, values, "causal" if length > 1 else None
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        hidden, inner, bias = config.hidden_size, config.intermediate_size, config.mlp_bias
+        self.gate_proj = nn.Linear(hidden, inner, bias=bias)
+        self.up_proj = nn.Linear(hidden, inner, bias=bias)
+        self.down_proj = nn.Linear(inner, hidden, bias=bias)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self.down_proj(nn.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.self_attn = Attention(config)
+        self.mlp = FeedForward(config)
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
+
+    def __call__(self, x: mx.array, cache: KVCache | None) -> mx.array:
+        x = x + self.self_attn(self.input_layernorm(x), cache)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Decoder(nn.Module):
+    """Tokens to hidden states."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = [Block(config) for _ in range(config.num_layers)]
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
+
+    def __call__(self, tokens: mx.array, caches: list[KVCache | None]) -> mx.array:
+        x = self.embed_tokens(tokens)
+        # A quantised embedding comes out in its scales' type; the norms know the model's.
+        x = x.astype(self.norm.weight.dtype)
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x = layer(x, cache)
+        return self.norm(x)
+
+
+class LanguageModel(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config)
+        if not config.tie_embeddings:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def __call__(self, tokens: mx.array, caches: list[KVCache] | None = None) -> mx.array:
+        """Logits of every position: (B, L) -> (B, L, vocab)."""
+        return self.logits(self.hidden(tokens, caches))
+
+    def hidden(self, tokens: mx.array, caches: list[KVCache] | None = None) -> mx.array:
+        """The final hidden states: (B, L) -> (B, L, D)."""
+        return self.model(tokens, caches or [None] * len(self.model.layers))
+
+    def logits(self, hidden: mx.array) -> mx.array:
+        """(B, L, D) -> (B, L, vocab). Costs as much as many layers: pass only what you need."""
+        if self.config.tie_embeddings:
+            return self.model.embed_tokens.as_linear(hidden)
+        return self.lm_head(hidden)
+
+    def new_caches(self) -> list[KVCache]:
+        return [KVCache() for _ in self.model.layers]
