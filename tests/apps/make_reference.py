@@ -6,7 +6,8 @@ Run by hand, where Apple's build and llama.cpp are installed:
     python tests/apps/make_reference.py
 
 Writes data/smollm2.json (tokens) and data/smollm2_logits.npz from mlx_lm over the float32 weights
-that the packaged GGUF stands for; data/tokenizer.json from llama.cpp's tokenizer;
+that the packaged GGUF stands for; data/tokenizer.json and data/sentence_piece.json from
+llama.cpp's tokenizers, the latter over a small vocabulary learnt from this folder;
 data/tiny_logits.npz from mlx_lm's models over the random weights of tiny.py.
 """
 
@@ -25,6 +26,7 @@ import tiny
 from llama_cpp import Llama
 from mlx_lm.generate import generate_step
 from mlx_lm.utils import load_model
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 DATA = Path(__file__).parent / "data"
 TOKENS = 64
@@ -129,6 +131,32 @@ def tokenizer_reference(llama: Llama) -> None:
     (DATA / "tokenizer.json").write_text(json.dumps(cases, indent=1) + "\n")
 
 
+def sentence_piece_reference() -> None:
+    """A vocabulary of pieces and scores; the GGUF that holds it for llama.cpp is only scratch."""
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.Metaspace()
+    source = (Path(__file__).parent / "tiny.py").read_text()
+    learner.train_from_iterator([source, *TEXTS], trainers.BpeTrainer(vocab_size=600))
+    # llama.cpp looks pieces up as C strings, so it would not find one that holds a NUL.
+    learnt = [piece for piece in learner.get_vocab() if "\0" not in piece]
+    learnt.sort(key=learner.token_to_id)
+    # As in published files: merged pieces in the order they were learnt, then single characters.
+    pieces = [piece for piece in learnt if len(piece) > 1]
+    pieces += [piece for piece in learnt if len(piece) == 1]
+    cases = []
+    for prefix in (True, False):
+        entries = tiny.gguf_metadata(tiny.config()) | tiny.sentence_piece_vocabulary(pieces, prefix)
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "vocabulary.gguf"
+            tiny.write_gguf_file(file, entries, [])
+            llama = Llama(str(file), vocab_only=True, verbose=False)
+        for text in [*TEXTS, "one</s>two<s> three"]:
+            ids = llama.tokenize(text.encode(), add_bos=True, special=True)
+            cases.append({"text": text, "add_space_prefix": prefix, "ids": ids})
+    reference = {"pieces": pieces, "cases": cases}
+    (DATA / "sentence_piece.json").write_text(json.dumps(reference) + "\n")
+
+
 def tiny_reference() -> None:
     ids = tiny_ids()
     logits = {}
@@ -149,11 +177,13 @@ def tiny_ids() -> mx.array:
 if __name__ == "__main__":
     DATA.mkdir(exist_ok=True)
     mx.set_default_device(mx.cpu)
-    only = sys.argv[1:] or ["smollm2", "tokenizer", "tiny"]
+    only = sys.argv[1:] or ["smollm2", "tokenizer", "sentence_piece", "tiny"]
     file = model_file()
     llama = Llama(str(file), vocab_only=True, verbose=False)
     if "tokenizer" in only:
         tokenizer_reference(llama)
+    if "sentence_piece" in only:
+        sentence_piece_reference()
     if "tiny" in only:
         tiny_reference()
     if "smollm2" in only:

@@ -108,21 +108,20 @@ def test_bos_is_added_when_the_file_says_so():
 SPM_PIECES = ["▁", "h", "e", "l", "o", "he", "ll", "llo", "hello", "▁hello", "▁h", "ello", "▁he"]
 
 
-def sentence_piece_metadata(**changes) -> Metadata:
-    byte_tokens = [f"<0x{b:02X}>" for b in range(256)]
-    tokens = ["<unk>", "<s>", "</s>", *byte_tokens, *SPM_PIECES]
-    scores = [0.0] * 259 + [-float(i) for i in range(len(SPM_PIECES))]
-    types = [2, 3, 3] + [6] * 256 + [1] * len(SPM_PIECES)
-    entries = {
-        "model": "llama",
-        "tokens": tokens,
-        "scores": scores,
-        "token_type": types,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "unknown_token_id": 0,
-    }
-    return Metadata({f"tokenizer.ggml.{k}": v for k, v in (entries | changes).items()})
+def sentence_piece_metadata(pieces=SPM_PIECES, add_space_prefix=True, **changes) -> Metadata:
+    entries = tiny.sentence_piece_vocabulary(pieces, add_space_prefix)
+    named = {f"tokenizer.ggml.{key}": value for key, value in changes.items()}
+    return Metadata({key: value[-1] for key, value in entries.items()} | named)
+
+
+SENTENCE_PIECE = read_json("sentence_piece.json")
+
+
+@pytest.mark.parametrize("case", range(len(SENTENCE_PIECE["cases"])))
+def test_sentence_piece_ids_equal_llama_cpp(case):
+    wanted = SENTENCE_PIECE["cases"][case]
+    metadata = sentence_piece_metadata(SENTENCE_PIECE["pieces"], wanted["add_space_prefix"])
+    assert Tokenizer.from_gguf(metadata).encode(wanted["text"]) == wanted["ids"]
 
 
 def test_sentence_piece_joins_the_best_scored_first():

@@ -306,6 +306,22 @@ def gguf_vocabulary() -> dict:
     }
 
 
+def sentence_piece_vocabulary(pieces: list[str], add_space_prefix: bool = True) -> dict:
+    """Scored pieces, best first, after the tokens such vocabularies begin with."""
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces]
+    scores = [0.0] * 259 + [-float(i) for i in range(len(pieces))]
+    return {
+        "tokenizer.ggml.model": ("str", "llama"),
+        "tokenizer.ggml.tokens": ("array", "str", tokens),
+        "tokenizer.ggml.scores": ("array", "f32", scores),
+        "tokenizer.ggml.token_type": ("array", "i32", [2, 3, 3] + [6] * 256 + [1] * len(pieces)),
+        "tokenizer.ggml.bos_token_id": ("u32", 1),
+        "tokenizer.ggml.eos_token_id": ("u32", 2),
+        "tokenizer.ggml.unknown_token_id": ("u32", 0),
+        "tokenizer.ggml.add_space_prefix": ("bool", add_space_prefix),
+    }
+
+
 def write_gguf_file(file: Path, metadata: dict, tensors: list) -> None:
     def string(text: str) -> bytes:
         data = text.encode()

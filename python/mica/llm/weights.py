@@ -37,7 +37,8 @@ def build(
     `dtype` is the type of activations and of every weight that is not quantised; None takes the
     file's own for a dense model and float32 for a quantised one, whose scales say little about it.
     """
-    config, weights = checkpoint.config, dict(checkpoint.weights)
+    # Taken out of the checkpoint: whoever kept the arrays as they came would hold a second copy.
+    config, weights, checkpoint.weights = checkpoint.config, checkpoint.weights, {}
     if config.tie_embeddings:
         weights.pop("lm_head.weight", None)
     dtype = dtype or default_dtype(weights)
