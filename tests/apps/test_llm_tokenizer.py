@@ -155,6 +155,10 @@ def test_sentence_piece_round_trip_and_stream():
         ({"merges": ["nosuch merge"]}, "vocabulary is broken"),
         ({"merges": ["nospace"]}, "vocabulary is broken"),
         ({"token_type": [1, 1]}, "2 token types"),
+        ({"tokens": ["a", 2]}, "tokens with items that are not"),
+        ({"merges": [1]}, "merges with items that are not"),
+        ({"pre": ["a"]}, "pre as list"),
+        ({"bos_token_id": "a"}, "bos_token_id as str"),
     ],
 )
 def test_a_broken_vocabulary_is_the_users_error(changes, message):
@@ -165,5 +169,5 @@ def test_a_broken_vocabulary_is_the_users_error(changes, message):
 def test_broken_scores_are_the_users_error():
     with pytest.raises(UserError, match="1 token scores"):
         vocabulary.build(sentence_piece_metadata(scores=[0.0]))
-    with pytest.raises(UserError, match="unknown_token_id"):
-        vocabulary.build(sentence_piece_metadata(unknown_token_id=100000))
+    with pytest.raises(UserError, match="unknown_token_id as str"):
+        vocabulary.build(sentence_piece_metadata(unknown_token_id="first"))

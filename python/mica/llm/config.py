@@ -28,6 +28,13 @@ class RopeScaling:
     attention_factor: float | None = None  # yarn
     factors: tuple[float, ...] = ()  # "factors": each wavelength's own multiplier
 
+    def __post_init__(self):
+        positive = (self.factor, self.original_context, self.beta_fast, self.beta_slow)
+        if not all(0 < value < math.inf for value in (*positive, *self.factors)):
+            raise UserError(f"model configuration: impossible rope scaling {self}")
+        if not self.low_freq_factor < self.high_freq_factor:
+            raise UserError("model configuration: rope scaling's frequency factors are reversed")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -65,8 +72,10 @@ class ModelConfig:
             "max_context",
         ):
             value = getattr(self, name)
-            if not isinstance(value, int) or value <= 0:
+            if not isinstance(value, int) or not 0 < value < 2**31:
                 raise UserError(f"model configuration: {name} must be positive, not {value!r}")
+        if self.num_heads * self.head_dim >= 2**31:
+            raise UserError(f"model configuration: {self.num_heads} heads of {self.head_dim}")
         if self.num_heads % self.num_kv_heads:
             raise UserError(
                 f"model configuration: {self.num_heads} attention heads cannot share "
@@ -77,8 +86,13 @@ class ModelConfig:
                 f"model configuration: {self.rope_dims} rotary dimensions do not fit "
                 f"a head of {self.head_dim}"
             )
-        if not (self.rope_theta > 0 and math.isfinite(self.rope_theta)):
+        if not 1 < self.rope_theta < math.inf:
             raise UserError(f"model configuration: rope_theta is {self.rope_theta}")
+        if not 0 < self.norm_eps < 1:
+            raise UserError(f"model configuration: the norms' epsilon is {self.norm_eps}")
+        window = self.sliding_window
+        if window is not None and not (isinstance(window, int) and window > 0):
+            raise UserError(f"model configuration: sliding_window is {window!r}")
 
 
 def check_architecture(name: object) -> None:
@@ -94,7 +108,7 @@ def from_hf(config: dict) -> ModelConfig:
         return _from_hf(architecture, config)
     except KeyError as error:
         raise UserError(f"config.json has no {error}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"config.json: {error}") from None
 
 
@@ -109,6 +123,8 @@ def _from_hf(architecture: str, config: dict) -> ModelConfig:
     head_dim = int(optional("head_dim", hidden // max(heads, 1)))
     # Newer files keep theta and scaling together under rope_parameters.
     rope = optional("rope_parameters", None) or optional("rope_scaling", {})
+    if not isinstance(rope, dict):
+        raise TypeError(f"rope scaling is {rope!r}")
     max_context = int(optional("max_position_embeddings", 4096))
     attention_bias = bool(optional("attention_bias", False))
     windowed = architecture == "mistral" or bool(config.get("use_sliding_window"))
@@ -143,8 +159,6 @@ def _rope_scaling(rope: dict, max_context: int) -> RopeScaling | None:
     if kind not in ("linear", "llama3", "yarn"):
         raise UserError(f"unknown rope scaling {kind!r}; known are linear, llama3, yarn")
     factor = float(rope["factor"])
-    if factor <= 0:
-        raise UserError(f"rope scaling factor must be positive, not {factor}")
     known = {
         "low_freq_factor": float,
         "high_freq_factor": float,

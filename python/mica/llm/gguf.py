@@ -39,26 +39,40 @@ LAYER_NAMES = {
 
 
 class Metadata:
-    """GGUF metadata with plain Python values and errors that name the key."""
+    """GGUF metadata as plain Python values of the asked type, with errors that name the key."""
 
     def __init__(self, entries: dict):
         self.entries = entries
 
-    def get(self, key: str, default=None):
-        value = self.entries.get(key, default)
+    def get(self, key: str, kind: type, default=None, items: type | None = None):
+        """The value of `key`, for a list with `items` of one type; `default` if it is missing."""
+        value = self.entries.get(key)
         if isinstance(value, mx.array):
-            return value.item() if value.ndim == 0 else value.tolist()
-        return value
-
-    def need(self, key: str, kind: type):
-        value = self.get(key)
+            value = value.item() if value.ndim == 0 else value.tolist()
         if value is None:
-            raise UserError(f"the GGUF metadata has no {key}")
+            return default
         if kind is float and isinstance(value, int):
             value = float(value)
         if not isinstance(value, kind):
             raise UserError(f"the GGUF metadata gives {key} as {type(value).__name__}")
+        if items is not None and not all(isinstance(item, items) for item in value):
+            raise UserError(f"the GGUF metadata gives {key} with items that are not {items}")
         return value
+
+    def need(self, key: str, kind: type, items: type | None = None):
+        value = self.get(key, kind, items=items)
+        if value is None:
+            raise UserError(f"the GGUF metadata has no {key}")
+        return value
+
+    def tokens(self) -> list[str]:
+        return self.need("tokenizer.ggml.tokens", list, items=str)
+
+    def token_id(self, name: str) -> int | None:
+        """The id of a token with a role ("bos", "eos", ...), if there is one."""
+        token_id = self.get(f"tokenizer.ggml.{name}_token_id", int)
+        known = token_id is not None and 0 <= token_id < len(self.tokens())
+        return token_id if known else None
 
 
 def is_gguf(path: Path) -> bool:
@@ -84,10 +98,9 @@ def read_config(metadata: Metadata, tensors: Weights) -> ModelConfig:
     check_architecture(architecture)
 
     def number(key: str, kind: type = int, default=None):
-        full = f"{architecture}.{key}"
-        if default is not None and metadata.get(full) is None:
-            return default
-        return metadata.need(full, kind)
+        if default is None:
+            return metadata.need(f"{architecture}.{key}", kind)
+        return metadata.get(f"{architecture}.{key}", kind, default)
 
     heads, hidden = number("attention.head_count"), number("embedding_length")
     head_dim = number("attention.key_length", default=hidden // max(heads, 1))
@@ -107,7 +120,7 @@ def read_config(metadata: Metadata, tensors: Weights) -> ModelConfig:
         rope_dims=number("rope.dimension_count", default=head_dim),
         rope_theta=number("rope.freq_base", float, default=10000.0),
         rope_scaling=read_rope_scaling(metadata, architecture, tensors),
-        sliding_window=metadata.get(f"{architecture}.attention.sliding_window") or None,
+        sliding_window=metadata.get(f"{architecture}.attention.sliding_window", int) or None,
         tie_embeddings="output.weight" not in tensors,
         qkv_bias="blk.0.attn_q.bias" in tensors,
         output_bias="blk.0.attn_output.bias" in tensors,
@@ -121,15 +134,13 @@ def read_rope_scaling(metadata: Metadata, architecture: str, tensors: Weights):
     if factors is not None:  # llama3's rule, worked out by whoever wrote the file
         return RopeScaling(kind="factors", factors=tuple(factors.tolist()))
     prefix = f"{architecture}.rope.scaling"
-    kind = metadata.get(f"{prefix}.type", "none")
+    kind = metadata.get(f"{prefix}.type", str, "none")
     if kind == "none":
         return None
     if kind not in ("linear", "yarn"):
         raise UserError(f"unknown rope scaling {kind!r}; known are linear, yarn")
     factor = metadata.need(f"{prefix}.factor", float)
-    if factor <= 0:
-        raise UserError(f"the GGUF metadata gives {prefix}.factor as {factor}")
-    original = metadata.get(f"{prefix}.original_context_length")
+    original = metadata.get(f"{prefix}.original_context_length", int)
     original = original or metadata.need(f"{architecture}.context_length", int)
     return RopeScaling(kind=kind, factor=factor, original_context=original)
 
@@ -164,5 +175,7 @@ def restore_rotary_order(weights: Weights, config: ModelConfig) -> None:
         layer = name.rpartition(".")[0]
         if layer.endswith(("self_attn.q_proj", "self_attn.k_proj")):
             rows = weights[name]
+            if rows.shape[0] % config.head_dim:
+                raise UserError(f"{name} has {rows.shape[0]} rows for heads of {config.head_dim}")
             paired = rows.reshape(-1, config.head_dim // 2, 2, *rows.shape[1:])
             weights[name] = paired.swapaxes(1, 2).reshape(rows.shape)

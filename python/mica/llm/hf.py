@@ -68,8 +68,9 @@ def read_quantization(config: dict):
     """How many weights share a scale, by layer name; an mlx-style folder says so in its config."""
     settings = config.get("quantization")
     if settings is None:
-        if config.get("quantization_config") is not None:
-            method = config["quantization_config"].get("quant_method", "unknown")
+        other = config.get("quantization_config")
+        if other is not None:
+            method = other.get("quant_method") if isinstance(other, dict) else other
             raise UserError(f"config.json: quantization method {method!r} is not supported")
         return lambda layer: DEFAULT_GROUP_SIZE
     if not isinstance(settings, dict) or settings.get("mode", "affine") != "affine":
@@ -77,7 +78,10 @@ def read_quantization(config: dict):
 
     def group_size(layer: str) -> int:
         own = settings.get(layer)
-        chosen = own if isinstance(own, dict) else settings
-        return int(chosen.get("group_size", settings.get("group_size", DEFAULT_GROUP_SIZE)))
+        chosen = settings | own if isinstance(own, dict) else settings
+        size = chosen.get("group_size", DEFAULT_GROUP_SIZE)
+        if size not in (32, 64, 128):
+            raise UserError(f"config.json: quantization group_size is {size!r}")
+        return size
 
     return group_size

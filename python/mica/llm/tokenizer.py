@@ -46,21 +46,18 @@ class Tokenizer:
     @staticmethod
     def from_gguf(metadata: Metadata) -> Tokenizer:
         backend = vocabulary.build(metadata)
-        tokens = metadata.need("tokenizer.ggml.tokens", list)
-        types = metadata.get("tokenizer.ggml.token_type") or []
+        tokens = metadata.tokens()
+        types = metadata.get("tokenizer.ggml.token_type", list, [])
         control = {tokens[i] for i, kind in enumerate(types) if kind == vocabulary.CONTROL}
-
-        ends = {metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")}
+        ends = {metadata.token_id(role) for role in ("eos", "eot", "eom")}
         ends |= {backend.token_to_id(token) for token in END_OF_TURN if token in control}
 
-        source = metadata.get("tokenizer.chat_template")
+        source = metadata.get("tokenizer.chat_template", str)
         if source is None:
             return Tokenizer(backend, ends - {None})
-        names = {}
-        for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
-            token_id = metadata.get(f"tokenizer.ggml.{key}_token_id")
-            if token_id is not None and 0 <= token_id < len(tokens):
-                names[f"{name}_token"] = tokens[token_id]
+        roles = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
+        ids = {name: metadata.token_id(role) for name, role in roles.items()}
+        names = {f"{name}_token": tokens[i] for name, i in ids.items() if i is not None}
         return Tokenizer(backend, ends - {None}, ChatTemplate(source, names))
 
     @staticmethod
@@ -77,15 +74,17 @@ class Tokenizer:
             read_json(path) if (path := folder / name).exists() else {}
             for name in ("tokenizer_config.json", "generation_config.json")
         )
-        names = {
-            key: value["content"] if isinstance(value, dict) else value
-            for key in ("bos_token", "eos_token", "unk_token", "pad_token")
-            if (value := settings.get(key))
-        }
-        ends: set[int | None] = {backend.token_to_id(names.get("eos_token", ""))}
+        names = {}
+        for key in ("bos_token", "eos_token", "unk_token", "pad_token"):
+            value = settings.get(key)
+            value = value.get("content") if isinstance(value, dict) else value
+            if isinstance(value, str):
+                names[key] = value
+        ends = {backend.token_to_id(names.get("eos_token", ""))}
         for source in (config, generation):
             listed = source.get("eos_token_id")
-            ends |= set(listed) if isinstance(listed, list) else {listed}
+            listed = listed if isinstance(listed, list) else [listed]
+            ends |= {token_id for token_id in listed if isinstance(token_id, int)}
 
         template = find_template(folder, settings)
         return Tokenizer(
@@ -97,12 +96,13 @@ def find_template(folder: Path, settings: dict) -> str | None:
     """The chat template: a file of its own, a field, or the default of several."""
     file = folder / "chat_template.jinja"
     if file.exists():
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8", errors="replace")
     template = settings.get("chat_template")
     if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template}
-        return named.get("default")
-    return template
+        for entry in template:
+            if isinstance(entry, dict) and entry.get("name") == "default":
+                template = entry.get("template")
+    return template if isinstance(template, str) else None
 
 
 class TextStream:

@@ -84,13 +84,13 @@ COMPOSES_UNICODE = frozenset(("qwen2", "deepseek-r1-qwen", "megrez"))
 def build(metadata: Metadata) -> Tokenizer:
     """The tokenizer a GGUF's metadata describes."""
     kind = metadata.need("tokenizer.ggml.model", str)
-    tokens = metadata.need("tokenizer.ggml.tokens", list)
-    types = metadata.get("tokenizer.ggml.token_type") or [NORMAL] * len(tokens)
+    tokens = metadata.tokens()
+    types = metadata.get("tokenizer.ggml.token_type", list, items=int) or [NORMAL] * len(tokens)
     if len(types) != len(tokens):
         raise UserError(f"the GGUF metadata has {len(tokens)} tokens but {len(types)} token types")
     if kind == "gpt2":
         tokenizer = byte_level(metadata, tokens)
-        bos_default = metadata.get("tokenizer.ggml.pre") in STARTS_WITH_BOS
+        bos_default = metadata.get("tokenizer.ggml.pre", str) in STARTS_WITH_BOS
     elif kind == "llama":
         tokenizer = sentence_piece(metadata, tokens, types)
         bos_default = True
@@ -110,10 +110,11 @@ def build(metadata: Metadata) -> Tokenizer:
 
 
 def byte_level(metadata: Metadata, tokens: list[str]) -> Tokenizer:
-    pre = metadata.get("tokenizer.ggml.pre") or "default"
+    pre = metadata.get("tokenizer.ggml.pre", str) or "default"
     if pre not in CUTS:
         raise UserError(f"unknown pre-tokenizer {pre!r}; known are {', '.join(sorted(CUTS))}")
-    merges = [tuple(merge.split(" ", 1)) for merge in metadata.need("tokenizer.ggml.merges", list)]
+    lines = metadata.need("tokenizer.ggml.merges", list, items=str)
+    merges = [tuple(line.split(" ", 1)) for line in lines]
     tokenizer = Tokenizer(bpe(tokens, merges, ignore_merges=pre in WHOLE_WORDS_FIRST))
     if pre in COMPOSES_UNICODE:
         tokenizer.normalizer = normalizers.NFC()
@@ -123,14 +124,12 @@ def byte_level(metadata: Metadata, tokens: list[str]) -> Tokenizer:
 
 
 def sentence_piece(metadata: Metadata, tokens: list[str], types: list[int]) -> Tokenizer:
-    scores = metadata.need("tokenizer.ggml.scores", list)
+    scores = metadata.need("tokenizer.ggml.scores", list, items=float)
     if len(scores) != len(tokens):
         raise UserError(
             f"the GGUF metadata has {len(tokens)} tokens but {len(scores)} token scores"
         )
-    unknown = metadata.get("tokenizer.ggml.unknown_token_id", 0)
-    if not 0 <= unknown < len(tokens):
-        raise UserError(f"the GGUF metadata's unknown_token_id {unknown} is not in the vocabulary")
+    unknown = metadata.token_id("unknown") or 0
     tokenizer = Tokenizer(
         bpe(
             tokens,
@@ -140,7 +139,7 @@ def sentence_piece(metadata: Metadata, tokens: list[str], types: list[int]) -> T
             byte_fallback=True,
         )
     )
-    prefix = metadata.get("tokenizer.ggml.add_space_prefix", True)
+    prefix = metadata.get("tokenizer.ggml.add_space_prefix", bool, True)
     spaces = [normalizers.Replace(" ", "▁")]
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), *spaces] if prefix else spaces
@@ -184,9 +183,9 @@ def surround(tokenizer: Tokenizer, metadata: Metadata, tokens: list[str], bos_de
     """Have encode() add the tokens a text begins and ends with, if this model wants any."""
     pieces, specials = ["$A"], []
     for name, wanted in (("bos", bos_default), ("eos", False)):
-        token_id = metadata.get(f"tokenizer.ggml.{name}_token_id")
-        wanted = metadata.get(f"tokenizer.ggml.add_{name}_token", wanted)
-        if wanted and token_id is not None and 0 <= token_id < len(tokens):
+        token_id = metadata.token_id(name)
+        wanted = metadata.get(f"tokenizer.ggml.add_{name}_token", bool, wanted)
+        if wanted and token_id is not None:
             token = tokens[token_id]
             specials.append((token, token_id))
             pieces.insert(0 if name == "bos" else len(pieces), token)

@@ -41,6 +41,8 @@ def build(
     config, weights, checkpoint.weights = checkpoint.config, checkpoint.weights, {}
     if config.tie_embeddings:
         weights.pop("lm_head.weight", None)
+    if config.num_layers > len(weights):
+        raise UserError(f"{len(weights)} weights cannot fill {config.num_layers} layers")
     dtype = dtype or default_dtype(weights)
     if dequantize:
         weights = dequantized(weights, checkpoint.group_size, dtype)
@@ -97,7 +99,10 @@ def quantize_layers(
         return {"group_size": size, "bits": packed_bits(path, packed, scales, size)}
 
     if any(name.endswith(".scales") for name in weights):
-        nn.quantize(model, class_predicate=packing)
+        try:
+            nn.quantize(model, class_predicate=packing)
+        except ValueError as error:  # a layer too narrow for its groups
+            raise UserError(error) from None
 
 
 def packed_bits(layer: str, packed: mx.array, scales: mx.array, group_size: int) -> int:
