@@ -1,0 +1,48 @@
+// core/prim/elementwise.h: the primitive of every row of the elementwise table.
+#pragma once
+
+#include "core/elementwise.h"
+#include "core/prim/prim.h"
+#include "mlx/utils.h"
+
+namespace mlx::core {
+
+/**
+ * Inputs share a dtype (of Select: the second and third; the first is bool), and each has either
+ * the output's shape or no dimensions at all.
+ */
+class Elementwise final : public Primitive {
+ public:
+  Elementwise(Stream s, EwOp op) : Primitive(s), op_(op) {}
+  EwOp op() const { return op_; }
+
+  /** One shared primitive for each op and stream. */
+  static std::shared_ptr<Primitive> get(EwOp op, Stream s);
+
+  const char* name() const override { return info(op_).name; }
+  bool is_equivalent(const Primitive& other) const override;
+  void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
+  void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
+  std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
+                         const std::vector<int>& argnums) override;
+  std::vector<array> vjp(const std::vector<array>& primals, const std::vector<array>& cotangents,
+                         const std::vector<int>& argnums,
+                         const std::vector<array>& outputs) override;
+  std::pair<std::vector<array>, std::vector<int>> vmap(const std::vector<array>& inputs,
+                                                       const std::vector<int>& axes) override;
+  std::vector<Shape> output_shapes(const std::vector<array>& inputs) override;
+
+ private:
+  EwOp op_;
+};
+
+/** A node for op over arguments of any dtypes and shapes: converts, broadcasts, checks. */
+array elementwise(EwOp op, const std::vector<array>& args, StreamOrDevice s);
+
+/**
+ * Brings batched arguments of an elementwise-like op in line: the batch axis comes first in each,
+ * and dimensions of size 1 follow it where an argument has fewer. Returns the axis, or -1.
+ */
+int align_batch(std::vector<array>& inputs, const std::vector<int>& axes, Stream s);
+
+}  // namespace mlx::core
