@@ -128,9 +128,10 @@ def run(options: argparse.Namespace) -> None:
             sys.stdout.write(piece)
             sys.stdout.flush()
     finally:
-        # Also when interrupted: the shell's next prompt belongs on a line of its own.
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        if statistics.generated_tokens:
+            # Also when interrupted: the shell's next prompt belongs on a line of its own.
+            sys.stdout.write("\n")
+            sys.stdout.flush()
     if not options.quiet:
         print(summary(statistics, mx.get_peak_memory()), file=sys.stderr)
 
