@@ -16,9 +16,7 @@ def _rebuild(sequence, items):
     return kind(*items) if hasattr(kind, "_fields") else kind(items)
 
 
-def tree_map(
-    fn: Callable, tree: Any, *rest: Any, is_leaf: Optional[Callable] = None
-) -> Any:
+def tree_map(fn: Callable, tree: Any, *rest: Any, is_leaf: Optional[Callable] = None) -> Any:
     """Build a tree of the same structure out of ``fn`` applied to each leaf.
 
     Dicts come back as plain ``dict``, lists and tuples as their own type.
@@ -88,9 +86,7 @@ def tree_map_with_path(
         }
     if isinstance(tree, (list, tuple)):
         mapped = (
-            tree_map_with_path(
-                fn, child, *(r[i] for r in rest), is_leaf=is_leaf, path=below(i)
-            )
+            tree_map_with_path(fn, child, *(r[i] for r in rest), is_leaf=is_leaf, path=below(i))
             for i, child in enumerate(tree)
         )
         return _rebuild(tree, mapped)

@@ -1,0 +1,217 @@
+"""Recurrent layers.
+
+What depends on the input alone is one matrix product over the whole sequence; what is
+left for each step is one product with the state and one fused elementwise pass.
+"""
+
+import math
+from typing import Callable, Optional
+
+import mlx.core as mx
+
+from mlx.nn.layers.activations import tanh
+from mlx.nn.layers.base import Module
+
+
+def _check(layer, x, input_size, **states):
+    if x.ndim < 2 or x.shape[-1] != input_size:
+        raise ValueError(
+            f"[{type(layer).__name__}] the input must be (L, {input_size}) or "
+            f"(N, L, {input_size}), not of shape {x.shape}"
+        )
+    for name, state in states.items():
+        if state is not None and state.shape[-1] != layer.hidden_size:
+            raise ValueError(
+                f"[{type(layer).__name__}] {name} must have {layer.hidden_size} features, "
+                f"not the shape {state.shape}"
+            )
+
+
+def _project(x, weight, bias):
+    """``x @ weight.T + bias`` for all steps at once."""
+    return x @ weight.T if bias is None else mx.addmm(bias, x, weight.T)
+
+
+class RNN(Module):
+    """Elman's recurrence: ``h[t+1] = tanh(Wxh @ x[t] + Whh @ h[t] + bias)``.
+
+    Parameters start uniform between ``-k`` and ``k`` with ``k = hidden_size ** -0.5``.
+
+    Args:
+        input_size: features of the input, ``D``.
+        hidden_size: features of the state, ``H``.
+        bias: whether to add a bias.
+        nonlinearity: what to use in place of the hyperbolic tangent.
+
+    Shape:
+        ``(N, L, D)`` or ``(L, D)`` to the states of all steps, ``(N, L, H)`` or
+        ``(L, H)``. The initial state ``hidden``, ``(N, H)`` or ``(H,)``, is zero when
+        not given.
+
+    Example:
+        >>> nn.RNN(3, 8)(mx.ones((2, 5, 3))).shape
+        (2, 5, 8)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: Optional[Callable] = None,
+    ):
+        super().__init__()
+        self.nonlinearity = nonlinearity or tanh
+        if not callable(self.nonlinearity):
+            raise ValueError(f"[RNN] nonlinearity must be callable, not {nonlinearity!r}")
+        limit = 1.0 / math.sqrt(hidden_size)
+        self.hidden_size = hidden_size
+        self.Wxh = mx.random.uniform(-limit, limit, (hidden_size, input_size))
+        self.Whh = mx.random.uniform(-limit, limit, (hidden_size, hidden_size))
+        self.bias = mx.random.uniform(-limit, limit, (hidden_size,)) if bias else None
+
+    def _extra_repr(self):
+        return (
+            f"input_dims={self.Wxh.shape[1]}, hidden_size={self.hidden_size}, "
+            f"nonlinearity={self.nonlinearity}, bias={self.bias is not None}"
+        )
+
+    def __call__(self, x, hidden=None):
+        _check(self, x, self.Wxh.shape[1], hidden=hidden)
+        inputs = _project(x, self.Wxh, self.bias)
+        recurrent = self.Whh.T
+        states = []
+        for t in range(x.shape[-2]):
+            total = inputs[..., t, :]
+            if hidden is not None:
+                total = mx.addmm(total, hidden, recurrent)
+            hidden = self.nonlinearity(total)
+            states.append(hidden)
+        return mx.stack(states, axis=-2)
+
+
+class GRU(Module):
+    """Gated recurrence with a reset gate ``r`` and an update gate ``z``
+    (https://arxiv.org/abs/1406.1078)::
+
+        r = sigmoid(Wxr @ x + Whr @ h + br)
+        z = sigmoid(Wxz @ x + Whz @ h + bz)
+        n = tanh(Wxn @ x + bn + r * (Whn @ h + bhn))
+        h = (1 - z) * n + z * h
+
+    ``Wx``, ``Wh`` and ``b`` hold the parts of r, z and n one below the other.
+    Parameters start uniform between ``-k`` and ``k`` with ``k = hidden_size ** -0.5``.
+
+    Args:
+        input_size: features of the input, ``D``.
+        hidden_size: features of the state, ``H``.
+        bias: whether to add biases.
+
+    Shape:
+        ``(N, L, D)`` or ``(L, D)`` to the states of all steps, ``(N, L, H)`` or
+        ``(L, H)``. The initial state ``hidden``, ``(N, H)`` or ``(H,)``, is zero when
+        not given.
+
+    Example:
+        >>> nn.GRU(3, 8)(mx.ones((2, 5, 3))).shape
+        (2, 5, 8)
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
+        super().__init__()
+        self.hidden_size = hidden_size
+        limit = 1.0 / math.sqrt(hidden_size)
+        self.Wx = mx.random.uniform(-limit, limit, (3 * hidden_size, input_size))
+        self.Wh = mx.random.uniform(-limit, limit, (3 * hidden_size, hidden_size))
+        self.b = mx.random.uniform(-limit, limit, (3 * hidden_size,)) if bias else None
+        self.bhn = mx.random.uniform(-limit, limit, (hidden_size,)) if bias else None
+
+    def _extra_repr(self):
+        return (
+            f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, "
+            f"bias={self.b is not None}"
+        )
+
+    def __call__(self, x, hidden=None):
+        _check(self, x, self.Wx.shape[1], hidden=hidden)
+        size = self.hidden_size
+        inputs = _project(x, self.Wx, self.b)
+        gates_in, new_in = inputs[..., : 2 * size], inputs[..., 2 * size :]
+        recurrent = self.Wh.T
+        states = []
+        for t in range(x.shape[-2]):
+            gates, new = gates_in[..., t, :], new_in[..., t, :]
+            if hidden is not None:
+                from_state = hidden @ recurrent
+                gates = gates + from_state[..., : 2 * size]
+                new_state = from_state[..., 2 * size :]
+                if self.bhn is not None:
+                    new_state = new_state + self.bhn
+            r, z = mx.split(mx.sigmoid(gates), 2, axis=-1)
+            if hidden is not None:
+                n = mx.tanh(new + r * new_state)
+                hidden = (1 - z) * n + z * hidden
+            else:
+                n = mx.tanh(new if self.bhn is None else new + r * self.bhn)
+                hidden = (1 - z) * n
+            states.append(hidden)
+        return mx.stack(states, axis=-2)
+
+
+class LSTM(Module):
+    """Long short-term memory: gates ``i``, ``f``, ``o`` around a cell ``c``::
+
+        i, f, o = sigmoid(Wx @ x + Wh @ h + bias)       each with its own part
+        g = tanh(Wx @ x + Wh @ h + bias)
+        c = f * c + i * g
+        h = o * tanh(c)
+
+    ``Wx``, ``Wh`` and ``bias`` hold the parts of i, f, g and o one below the other.
+    Parameters start uniform between ``-k`` and ``k`` with ``k = hidden_size ** -0.5``.
+
+    Args:
+        input_size: features of the input, ``D``.
+        hidden_size: features of the state, ``H``.
+        bias: whether to add a bias.
+
+    Shape:
+        ``(N, L, D)`` or ``(L, D)`` to the hidden states and the cells of all steps, each
+        ``(N, L, H)`` or ``(L, H)``. The initial ``hidden`` and ``cell``, ``(N, H)`` or
+        ``(H,)``, are zero when not given.
+
+    Example:
+        >>> hidden, cell = nn.LSTM(3, 8)(mx.ones((2, 5, 3)))
+        >>> hidden.shape, cell.shape
+        ((2, 5, 8), (2, 5, 8))
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
+        super().__init__()
+        self.hidden_size = hidden_size
+        limit = 1.0 / math.sqrt(hidden_size)
+        self.Wx = mx.random.uniform(-limit, limit, (4 * hidden_size, input_size))
+        self.Wh = mx.random.uniform(-limit, limit, (4 * hidden_size, hidden_size))
+        self.bias = mx.random.uniform(-limit, limit, (4 * hidden_size,)) if bias else None
+
+    def _extra_repr(self):
+        return (
+            f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, "
+            f"bias={self.bias is not None}"
+        )
+
+    def __call__(self, x, hidden=None, cell=None):
+        _check(self, x, self.Wx.shape[1], hidden=hidden, cell=cell)
+        inputs = _project(x, self.Wx, self.bias)
+        recurrent = self.Wh.T
+        states, cells = [], []
+        for t in range(x.shape[-2]):
+            total = inputs[..., t, :]
+            if hidden is not None:
+                total = mx.addmm(total, hidden, recurrent)
+            i, f, g, o = mx.split(total, 4, axis=-1)
+            update = mx.sigmoid(i) * mx.tanh(g)
+            cell = update if cell is None else mx.sigmoid(f) * cell + update
+            hidden = mx.sigmoid(o) * mx.tanh(cell)
+            states.append(hidden)
+            cells.append(cell)
+        return mx.stack(states, axis=-2), mx.stack(cells, axis=-2)
