@@ -1,0 +1,218 @@
+// backend/cpu/arg_reduce.cpp: ArgReduce and SearchSorted.
+//
+// A contiguous row is read once for the best value of each block, in independent lanes that the
+// compiler turns into vectors; only the winning block is read again for the position.
+#include "backend/cpu/parallel.h"
+#include "backend/cpu/sort_keys.h"
+#include "backend/cpu/walk.h"
+#include "core/copy.h"
+#include "core/prim/sort.h"
+
+namespace mlx::core::cpu {
+
+namespace {
+
+constexpr size_t kBlock = 4096;         // elements whose best value is found at once
+constexpr size_t kChunk = 16 * kBlock;  // of a long row, for one thread
+constexpr size_t kLanes = 32;
+
+template <typename T, bool max>
+bool better(T a, T b) {
+  return max ? less_than(b, a) : less_than(a, b);
+}
+
+/** The best value so far and its position; a NaN beats everything. */
+template <typename T>
+struct Best {
+  T value{};
+  uint32_t position = 0;
+  bool none = true;
+  bool nan = false;
+
+  template <bool max>
+  void offer(const Best& o) {
+    if (o.none || nan) return;
+    if (none || o.nan || better<T, max>(o.value, value)) *this = o;
+  }
+};
+
+template <typename T, bool max>
+Best<T> best_of(const T* p, size_t n) {
+  size_t i = 0;
+  T best = p[0];
+  bool nan = is_nan(p[0]);
+  if constexpr (!is_complex<T>) {
+    if (n >= kLanes) {
+      T lanes[kLanes];
+      bool nans[kLanes] = {};
+      for (size_t l = 0; l < kLanes; ++l) lanes[l] = p[l];
+      for (; i + kLanes <= n; i += kLanes) {
+        for (size_t l = 0; l < kLanes; ++l) {
+          T v = p[i + l];
+          lanes[l] = better<T, max>(v, lanes[l]) ? v : lanes[l];
+          if constexpr (std::is_floating_point_v<T>) nans[l] |= v != v;
+        }
+      }
+      for (size_t l = 0; l < kLanes; ++l) {
+        nan |= nans[l];
+        if (better<T, max>(lanes[l], best)) best = lanes[l];
+      }
+    }
+  }
+  for (; i < n; ++i) {
+    nan |= is_nan(p[i]);
+    if (better<T, max>(p[i], best)) best = p[i];
+  }
+  uint32_t at = 0;
+  if (nan) {
+    while (!is_nan(p[at])) ++at;
+    return {p[at], at, false, true};
+  }
+  while (p[at] != best) ++at;
+  return {best, at, false, false};
+}
+
+template <typename T, bool max>
+Best<T> best_of_range(const T* p, size_t begin, size_t end) {
+  Best<T> best;
+  for (size_t b = begin; b < end && !best.nan; b += kBlock) {
+    Best<T> block = best_of<T, max>(p + b, std::min(kBlock, end - b));
+    block.position += uint32_t(b);
+    best.template offer<max>(block);
+  }
+  return best;
+}
+
+/** float16, bfloat16: as integers of the same order, NaN at the end that wins. */
+template <typename T, bool max>
+Best<uint16_t> best_of_halves(const T* p, size_t begin, size_t end) {
+  Best<uint16_t> best;
+  uint16_t keys[kBlock];
+  for (size_t b = begin; b < end; b += kBlock) {
+    size_t n = std::min(kBlock, end - b);
+    for (size_t i = 0; i < n; ++i) {
+      uint16_t k = encode<T, true>(p[b + i]);
+      keys[i] = !max && k == 0xffff ? 0 : k;
+    }
+    Best<uint16_t> block = best_of<uint16_t, max>(keys, n);
+    block.position += uint32_t(b);
+    best.template offer<max>(block);
+  }
+  return best;
+}
+
+template <typename T, bool max>
+void contiguous_rows(const T* in, uint32_t* out, size_t rows, size_t n) {
+  constexpr bool half = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
+  using V = std::conditional_t<half, uint16_t, T>;
+  auto range = [](const T* p, size_t begin, size_t end) {
+    if constexpr (half)
+      return best_of_halves<T, max>(p, begin, end);
+    else
+      return best_of_range<T, max>(p, begin, end);
+  };
+  if (n < 2 * kChunk || rows >= 16) {
+    parallel_range(rows, std::max<size_t>(1, kChunk / 4 / n), [&](size_t begin, size_t end) {
+      for (size_t r = begin; r < end; ++r) out[r] = range(in + r * n, 0, n).position;
+    });
+    return;
+  }
+  size_t chunks = (n + kChunk - 1) / kChunk;
+  std::vector<Best<V>> parts(chunks);
+  for (size_t r = 0; r < rows; ++r) {
+    parallel_for(chunks, [&](int64_t c) {
+      parts[c] = range(in + r * n, c * kChunk, std::min(n, (c + 1) * kChunk));
+    });
+    Best<V> best;
+    for (const auto& part : parts) best.template offer<max>(part);
+    out[r] = best.position;
+  }
+}
+
+/** Rows whose elements are `inner` apart: many of them side by side. */
+template <typename T, bool max>
+void strided_rows(const T* in, uint32_t* out, size_t outer, size_t n, size_t inner) {
+  constexpr size_t kColumns = 128;
+  size_t groups = (inner + kColumns - 1) / kColumns;
+  parallel_range(outer * groups, std::max<size_t>(1, 8192 / (n * std::min(inner, kColumns))),
+                 [&](size_t begin, size_t end) {
+                   T best[kColumns];
+                   uint32_t at[kColumns];
+                   for (size_t g = begin; g < end; ++g) {
+                     size_t first = g % groups * kColumns, w = std::min(kColumns, inner - first);
+                     const T* from = in + g / groups * n * inner + first;
+                     std::copy(from, from + w, best);
+                     std::fill(at, at + w, 0);
+                     for (size_t j = 1; j < n; ++j) {
+                       const T* row = from + j * inner;
+                       for (size_t c = 0; c < w; ++c) {
+                         bool wins = better<T, max>(row[c], best[c]) ||
+                                     (is_nan(row[c]) && !is_nan(best[c]));
+                         wins = wins && !is_nan(best[c]);
+                         best[c] = wins ? row[c] : best[c];
+                         at[c] = wins ? uint32_t(j) : at[c];
+                       }
+                     }
+                     std::copy(at, at + w, out + g / groups * inner + first);
+                   }
+                 });
+}
+
+void arg_reduce(const ArgReduce& p, const std::vector<array>& inputs, std::vector<array>& outputs) {
+  array in = row_contiguous(inputs[0]);
+  array& out = outputs[0];
+  allocate(out);
+  if (out.size() == 0) return;
+  size_t n = in.shape(p.axis()), inner = 1;
+  for (size_t d = p.axis() + 1; d < in.ndim(); ++d) inner *= in.shape(d);
+  size_t rows = in.size() / n;
+  auto* to = out.data<uint32_t>();
+  Dtype dtype = in.dtype() == bool_ ? uint8 : in.dtype();
+  dispatch_all_types(dtype, [&](auto t) {
+    using T = MLX_GET_TYPE(t);
+    if constexpr (!std::is_same_v<T, bool>) {
+      const T* from = in.data<T>();
+      bool max = p.reduce_type() == ArgReduce::ArgMax;
+      if (inner == 1) {
+        max ? contiguous_rows<T, true>(from, to, rows, n)
+            : contiguous_rows<T, false>(from, to, rows, n);
+      } else {
+        max ? strided_rows<T, true>(from, to, rows / inner, n, inner)
+            : strided_rows<T, false>(from, to, rows / inner, n, inner);
+      }
+    }
+  });
+}
+
+void search_sorted(const SearchSorted& p, const std::vector<array>& inputs,
+                   std::vector<array>& outputs) {
+  array sequence = row_contiguous(inputs[0]), values = row_contiguous(inputs[1]);
+  array& out = outputs[0];
+  allocate(out);
+  if (out.size() == 0) return;
+  size_t n = sequence.shape(-1);
+  size_t each = values.size();  // values of one sequence
+  for (size_t d = 0; d + 1 < sequence.ndim(); ++d) each /= sequence.shape(d);
+  auto* to = out.data<uint32_t>();
+  dispatch_all_types(values.dtype(), [&](auto t) {
+    using T = MLX_GET_TYPE(t);
+    const T* seq = sequence.data<T>();
+    const T* val = values.data<T>();
+    auto less = [](T a, T b) { return less_than(a, b) || (!is_nan(a) && is_nan(b)); };
+    parallel_range(values.size(), 1 << 11, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        const T* s = seq + i / each * n;
+        const T* at = p.right() ? std::upper_bound(s, s + n, val[i], less)
+                                : std::lower_bound(s, s + n, val[i], less);
+        to[i] = uint32_t(at - s);
+      }
+    });
+  });
+}
+
+const RegisterKernel<ArgReduce> arg_reduce_kernel{Device::cpu, &arg_reduce};
+const RegisterKernel<SearchSorted> search_sorted_kernel{Device::cpu, &search_sorted};
+
+}  // namespace
+
+}  // namespace mlx::core::cpu
