@@ -1,0 +1,42 @@
+// backend/cpu/quant/kernels.h: the two ways quantized_matmul goes, shared between its units only.
+#pragma once
+
+#include "backend/cpu/quant/quant.h"
+
+namespace mlx::core::cpu {
+
+/** Arguments of quantized_matmul, checked. */
+struct QuantizedProduct {
+  const void* x;
+  Dtype::Val x_dtype;
+  size_t x_row;
+  size_t m;
+  AffineMatrix w;
+  bool transpose;
+  void* out;
+  Dtype::Val out_dtype;
+  size_t out_row;
+  const QuantizedBatch* batch;  // never null
+  size_t count;
+};
+
+/** Rows of x up to which the weights are unpacked in registers, against x kept in their order. */
+constexpr size_t kMaxDotRows = 8;
+/** Of these, as many a pass; more make more passes over rows of w kept in L1. */
+constexpr size_t kPass = 4;
+
+/** transpose, m <= kMaxDotRows. */
+void quantized_dot(const QuantizedProduct& p);
+/** Any m, both layouts. */
+void quantized_gemm(const QuantizedProduct& p);
+
+inline size_t dtype_bytes(Dtype::Val dtype) { return dtype == Dtype::Val::float32 ? 4 : 2; }
+
+inline const void* offset_by(const void* base, size_t elements, Dtype::Val dtype) {
+  return static_cast<const char*>(base) + elements * dtype_bytes(dtype);
+}
+inline void* offset_by(void* base, size_t elements, Dtype::Val dtype) {
+  return static_cast<char*>(base) + elements * dtype_bytes(dtype);
+}
+
+}  // namespace mlx::core::cpu
