@@ -72,9 +72,9 @@ class ModelConfig:
             "max_context",
         ):
             value = getattr(self, name)
-            if not isinstance(value, int) or not 0 < value < 2**31:
+            if not isinstance(value, int) or not 0 < value < 2**30:
                 raise UserError(f"model configuration: {name} must be positive, not {value!r}")
-        if self.num_heads * self.head_dim >= 2**31:
+        if self.num_heads * self.head_dim >= 2**29:
             raise UserError(f"model configuration: {self.num_heads} heads of {self.head_dim}")
         if self.num_heads % self.num_kv_heads:
             raise UserError(

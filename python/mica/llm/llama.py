@@ -1,7 +1,9 @@
 """A Llama-like decoder: Llama, Mistral, Qwen2 and Qwen3 are the same walk through these classes.
 
-Attribute names are those of the published checkpoints (`model.layers.0.self_attn.q_proj.weight`),
-so weights load by name. Shapes in comments: B batch, L new tokens, D hidden size.
+Attribute names are those of the published checkpoints (`model.layers.0.self_attn.o_proj.weight`),
+except that projections of the same input are one matrix here (`qkv_proj`, `gate_up_proj`): fewer
+and larger products, which is what counts when a single token goes through. `weights.py` joins
+them. Shapes in comments: B batch, L new tokens, D hidden size.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ class Attention(nn.Module):
         self.window = config.sliding_window
 
         query_size = config.num_heads * config.head_dim
-        kv_size = config.num_kv_heads * config.head_dim
-        self.q_proj = nn.Linear(config.hidden_size, query_size, bias=config.qkv_bias)
-        self.k_proj = nn.Linear(config.hidden_size, kv_size, bias=config.qkv_bias)
-        self.v_proj = nn.Linear(config.hidden_size, kv_size, bias=config.qkv_bias)
+        all_heads = config.num_heads + 2 * config.num_kv_heads
+        self.qkv_proj = nn.Linear(
+            config.hidden_size, all_heads * config.head_dim, bias=config.qkv_bias
+        )
         self.o_proj = nn.Linear(query_size, config.hidden_size, bias=config.output_bias)
         self.rope = RotaryEmbedding(config)
         self.qk_norm = config.qk_norm
@@ -36,26 +38,24 @@ class Attention(nn.Module):
             self.k_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps)
 
     def __call__(self, x: mx.array, cache: KVCache | None) -> mx.array:
-        queries = self.split_heads(self.q_proj(x), self.num_heads)
-        keys = self.split_heads(self.k_proj(x), self.num_kv_heads)
-        values = self.split_heads(self.v_proj(x), self.num_kv_heads)
+        batch, length, _ = x.shape
+        # (B, L, all heads * head_dim) -> (B, all heads, L, head_dim): queries, keys, values
+        heads = self.qkv_proj(x).reshape(batch, length, -1, self.head_dim).transpose(0, 2, 1, 3)
+        first_key, first_value = self.num_heads, self.num_heads + self.num_kv_heads
+        turning, values = heads[:, :first_value], heads[:, first_value:]
         if self.qk_norm:
-            queries, keys = self.q_norm(queries), self.k_norm(keys)
+            queries, keys = turning[:, :first_key], turning[:, first_key:]
+            turning = mx.concatenate([self.q_norm(queries), self.k_norm(keys)], axis=1)
+        turned = self.rope(turning, 0 if cache is None else cache.offset)
+        queries, keys = turned[:, :first_key], turned[:, first_key:]
 
-        offset = 0 if cache is None else cache.offset
-        queries, keys = self.rope(queries, offset), self.rope(keys, offset)
         if cache is not None:
             keys, values = cache.update(keys, values)
-        keys, values, mask = self.visible(keys, values, queries.shape[2])
+        keys, values, mask = self.visible(keys, values, length)
         out = mx.fast.scaled_dot_product_attention(
             queries, keys, values, scale=self.scale, mask=mask
         )
-        batch, _, length, _ = out.shape
         return self.o_proj(out.transpose(0, 2, 1, 3).reshape(batch, length, -1))
-
-    def split_heads(self, x: mx.array, heads: int) -> mx.array:
-        """(B, L, heads * head_dim) -> (B, heads, L, head_dim)"""
-        return x.reshape(*x.shape[:2], heads, self.head_dim).transpose(0, 2, 1, 3)
 
     def visible(self, keys: mx.array, values: mx.array, length: int):
         """The keys and values the last `length` positions may look at, and the mask among them."""
@@ -75,12 +75,14 @@ class FeedForward(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         hidden, inner, bias = config.hidden_size, config.intermediate_size, config.mlp_bias
-        self.gate_proj = nn.Linear(hidden, inner, bias=bias)
-        self.up_proj = nn.Linear(hidden, inner, bias=bias)
+        self.inner = inner
+        self.gate_up_proj = nn.Linear(hidden, 2 * inner, bias=bias)
         self.down_proj = nn.Linear(inner, hidden, bias=bias)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.down_proj(nn.silu(self.gate_proj(x)) * self.up_proj(x))
+        both = self.gate_up_proj(x)
+        gate, up = both[..., : self.inner], both[..., self.inner :]
+        return self.down_proj(nn.silu(gate) * up)
 
 
 class Block(nn.Module):

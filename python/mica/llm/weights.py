@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 from mlx import nn
+from mlx.utils import tree_flatten
 
 from mica.errors import UserError
 from mica.llm.config import ModelConfig
 from mica.llm.llama import LanguageModel
+from mica.llm.packing import Layer, join
 
 Weights = dict[str, mx.array]
 # Called with (bytes ready, bytes in all) as the weights come in.
@@ -19,13 +21,19 @@ Progress = Callable[[int, int], None]
 # Arrays evaluated together: small enough for a smooth bar, large enough to cost nothing.
 LOAD_STEP_BYTES = 8 << 20
 
+# Projections of the same input: files keep them apart, the model computes them as one.
+JOINED = {
+    "self_attn.qkv_proj": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "mlp.gate_up_proj": ("mlp.gate_proj", "mlp.up_proj"),
+}
+
 
 @dataclass
 class Checkpoint:
     """A model as its file describes it, before a single weight has been read."""
 
     config: ModelConfig
-    weights: Weights  # named as `LanguageModel` names them; lazy
+    weights: Weights  # under the names of published checkpoints; lazy
     group_size: Callable[[str], int]  # of the quantised layer with that name
 
 
@@ -37,19 +45,25 @@ def build(
     `dtype` is the type of activations and of every weight that is not quantised; None takes the
     file's own for a dense model and float32 for a quantised one, whose scales say little about it.
     """
-    # Taken out of the checkpoint: whoever kept the arrays as they came would hold a second copy.
-    config, weights, checkpoint.weights = checkpoint.config, checkpoint.weights, {}
+    config = checkpoint.config
+    layers = by_layer(checkpoint)
+    dtype = dtype or default_dtype(layers)
     if config.tie_embeddings:
-        weights.pop("lm_head.weight", None)
-    if config.num_layers > len(weights):
-        raise UserError(f"{len(weights)} weights cannot fill {config.num_layers} layers")
-    dtype = dtype or default_dtype(weights)
-    if dequantize:
-        weights = dequantized(weights, checkpoint.group_size, dtype)
+        layers.pop("lm_head", None)
+    if config.num_layers > len(layers):
+        raise UserError(f"{len(layers)} weights cannot fill {config.num_layers} layers")
+    for name, layer in layers.items():
+        layers[name] = (layer.unpacked(dtype) if dequantize else layer).cast(dtype)
+    join_projections(layers, config.num_layers, dtype)
 
     model = LanguageModel(config)
-    quantize_layers(model, weights, checkpoint.group_size)
-    weights = {name: _cast(name, array, dtype, weights) for name, array in weights.items()}
+    quantize_layers(model, layers)
+    weights = {
+        f"{name}.{kind}": array
+        for name, layer in layers.items()
+        for kind, array in layer.arrays.items()
+    }
+    layers.clear()  # what is loaded must not be held twice, here or there
     check_names_and_shapes(model, weights)
     model.load_weights(list(weights.items()))
     model.eval()
@@ -57,77 +71,54 @@ def build(
     return model
 
 
-def default_dtype(weights: Weights) -> mx.Dtype:
-    if any(name.endswith(".scales") for name in weights):
-        return mx.float32
-    # The embedding, as norms are often kept wider than the rest.
-    return weights.get("model.embed_tokens.weight", mx.zeros(0)).dtype
+def by_layer(checkpoint: Checkpoint) -> dict[str, Layer]:
+    """The checkpoint's arrays grouped by layer, taken out of it."""
+    layers: dict[str, Layer] = {}
+    while checkpoint.weights:
+        full_name, array = checkpoint.weights.popitem()
+        name, _, kind = full_name.rpartition(".")
+        layers.setdefault(name, Layer(name, {})).arrays[kind] = array
+    for layer in layers.values():
+        if layer.is_packed:
+            layer.group_size = checkpoint.group_size(layer.name)
+    return layers
 
 
-def dequantized(weights: Weights, group_size: Callable[[str], int], dtype: mx.Dtype) -> Weights:
-    """The same weights with every quantised layer spelt out."""
-    dense: Weights = {}
-    for name, array in weights.items():
-        layer, _, kind = name.rpartition(".")
-        if f"{layer}.scales" not in weights or kind == "bias":
-            dense[name] = array
-        elif kind == "weight":
-            scales, biases = weights[f"{layer}.scales"], weights[f"{layer}.biases"]
-            size = group_size(layer)
-            dense[name] = mx.dequantize(
-                array,
-                scales.astype(mx.float32),  # a narrow scale would round every product
-                biases.astype(mx.float32),
-                group_size=size,
-                bits=packed_bits(layer, array, scales, size),
-            ).astype(dtype)
-    return dense
+def default_dtype(layers: dict[str, Layer]) -> mx.Dtype:
+    # The embedding's, as norms are often kept wider than the rest.
+    embedding = layers.get("model.embed_tokens")
+    quantised = any(layer.is_packed for layer in layers.values())
+    return mx.float32 if quantised or embedding is None else embedding.get("weight").dtype
 
 
-def quantize_layers(
-    model: LanguageModel, weights: Weights, group_size: Callable[[str], int]
-) -> None:
+def join_projections(layers: dict[str, Layer], count: int, dtype: mx.Dtype) -> None:
+    for i in range(count):
+        for whole, parts in JOINED.items():
+            name = f"model.layers.{i}.{whole}"
+            names = [f"model.layers.{i}.{part}" for part in parts]
+            missing = next((part for part in names if part not in layers), None)
+            if missing is not None:
+                raise UserError(f"{missing}.weight is missing from the file")
+            layers[name] = join(name, [layers.pop(part) for part in names], dtype)
+
+
+def quantize_layers(model: LanguageModel, layers: dict[str, Layer]) -> None:
     """Turn the layers whose weights come packed into their quantised counterparts."""
 
-    def packing(path: str, layer: nn.Module):
-        scales = weights.get(f"{path}.scales")
-        if scales is None or not hasattr(layer, "to_quantized"):
+    def packing(name: str, module: nn.Module):
+        layer = layers.get(name)
+        if layer is None or not layer.is_packed or not hasattr(module, "to_quantized"):
             return False
-        packed, size = weights.get(f"{path}.weight"), group_size(path)
-        if packed is None:
-            raise UserError(f"{path} has scales but no weight")
-        return {"group_size": size, "bits": packed_bits(path, packed, scales, size)}
+        return {"group_size": layer.group_size, "bits": layer.bits}
 
-    if any(name.endswith(".scales") for name in weights):
+    if any(layer.is_packed for layer in layers.values()):
         try:
             nn.quantize(model, class_predicate=packing)
         except ValueError as error:  # a layer too narrow for its groups
             raise UserError(error) from None
 
 
-def packed_bits(layer: str, packed: mx.array, scales: mx.array, group_size: int) -> int:
-    """Bits per weight of a packed layer; the file formats leave it to the shapes."""
-    bits, rest = divmod(packed.shape[-1] * 32, max(scales.shape[-1] * group_size, 1))
-    if rest or packed.dtype != mx.uint32 or bits not in (2, 3, 4, 5, 6, 8):
-        raise UserError(
-            f"{layer}: packed weight {packed.shape} does not match scales {scales.shape} "
-            f"with groups of {group_size}"
-        )
-    return bits
-
-
-def _cast(name: str, array: mx.array, dtype: mx.Dtype, weights: Weights) -> mx.array:
-    if array.dtype == mx.uint32 or not mx.issubdtype(array.dtype, mx.floating):
-        return array
-    kind = name.rpartition(".")[2]
-    if kind in ("scales", "biases") and dtype == mx.float32:
-        return array  # widening them would only cost memory
-    return array.astype(dtype)
-
-
 def check_names_and_shapes(model: LanguageModel, weights: Weights) -> None:
-    from mlx.utils import tree_flatten
-
     expected = {name: array.shape for name, array in tree_flatten(model.parameters())}
     for what, names in (
         ("missing from the file", expected.keys() - weights.keys()),
