@@ -1,0 +1,23 @@
+// python/src/bind.h: the binding functions of each family, called once by module.cpp.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+void bind_dtypes(nanobind::module_& m);
+void bind_devices(nanobind::module_& m);
+void bind_memory(nanobind::module_& m);
+void bind_array(nanobind::module_& m);
+void bind_indexing(nanobind::module_& m);
+void bind_elementwise(nanobind::module_& m);
+void bind_reductions(nanobind::module_& m);
+void bind_creation(nanobind::module_& m);
+void bind_shape_ops(nanobind::module_& m);
+void bind_products(nanobind::module_& m);
+void bind_selection(nanobind::module_& m);
+void bind_constants(nanobind::module_& m);
+void bind_random(nanobind::module_& m);
+void bind_fast(nanobind::module_& m);
+void bind_io(nanobind::module_& m);
+void bind_transforms(nanobind::module_& m);
+void bind_compile(nanobind::module_& m);
+void bind_custom_function(nanobind::module_& m);

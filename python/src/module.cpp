@@ -1,0 +1,27 @@
+// python/src/module.cpp: the Python module mlx.core.
+#include "bind.h"
+#include "convert.h"
+#include "mlx/version.h"
+
+NB_MODULE(core, m) {
+  m.doc() = "Lazy arrays, operations on them, and transformations of functions.";
+  bind_dtypes(m);
+  bind_devices(m);
+  bind_memory(m);
+  bind_array(m);
+  bind_indexing(m);
+  bind_elementwise(m);
+  bind_reductions(m);
+  bind_creation(m);
+  bind_shape_ops(m);
+  bind_products(m);
+  bind_selection(m);
+  bind_constants(m);
+  bind_random(m);
+  bind_fast(m);
+  bind_io(m);
+  bind_transforms(m);
+  bind_compile(m);
+  bind_custom_function(m);
+  m.attr("__version__") = mx::version();
+}
