@@ -1,0 +1,143 @@
+// backend/cpu/tape/program.cpp
+#include "backend/cpu/tape/program.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+namespace mlx::core::cpu {
+
+char* thread_scratch(size_t bytes) {
+  struct Free {
+    void operator()(char* p) const { std::free(p); }
+  };
+  thread_local std::unique_ptr<char, Free> memory;
+  thread_local size_t size = 0;
+  if (bytes > size) {
+    size_t rounded = (bytes + 4095) / 4096 * 4096;
+    memory.reset(static_cast<char*>(std::aligned_alloc(64, rounded)));
+    size = memory ? rounded : 0;
+    if (!memory) throw std::bad_alloc();
+  }
+  return memory.get();
+}
+
+Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(space) {
+  size_t n_inputs = tape.inputs.size();
+  size_t n_values = n_inputs + tape.instrs.size();
+  std::vector<int> itemsize(n_values), last_use(n_values, -1);
+  int widest = 1;
+  for (size_t v = 0; v < n_values; ++v) {
+    itemsize[v] = dtype_of(v < n_inputs ? tape.inputs[v] : tape.instrs[v - n_inputs].out).size();
+    widest = std::max(widest, itemsize[v]);
+  }
+  tile_ = widest > 4 ? kTile / 2 : kTile;
+  slot_bytes_ = static_cast<size_t>(tile_) * widest;
+
+  const int end = static_cast<int>(tape.instrs.size());
+  for (int i = 0; i < end; ++i) {
+    for (int k = 0; k < info(tape.instrs[i].op).arity; ++k) last_use[tape.instrs[i].args[k]] = i;
+  }
+  // What leaves the tape is needed until its end.
+  std::vector<int> direct(n_values, -1);
+  auto may_write_now = [&](size_t value, const Lane& out) {
+    // In place only where no later step reads an input from the same memory.
+    if (!out.linear) return false;
+    for (size_t in = 0; in < n_inputs; ++in) {
+      if (space.lanes[in].base == out.base && last_use[in] > static_cast<int>(value - n_inputs))
+        return false;
+    }
+    return true;
+  };
+  for (size_t k = 0; k < tape.outputs.size(); ++k) {
+    size_t v = tape.outputs[k];
+    const Lane& lane = space.lanes[n_inputs + k];
+    bool also_input_later = false;  // an input that is itself an output is copied at the end
+    for (auto o : tape.outputs)
+      also_input_later |= o < n_inputs && space.lanes[o].base == lane.base;
+    if (v >= n_inputs && direct[v] < 0 && !also_input_later && may_write_now(v, lane)) {
+      direct[v] = static_cast<int>(k);
+    } else {
+      stores_.push_back({static_cast<uint16_t>(v), static_cast<int>(k)});
+      last_use[v] = end;
+    }
+  }
+  if (tape.reduce) last_use[tape.reduce->value] = end;
+
+  slots_ = 0;
+  input_slot_.assign(n_inputs, -1);
+  for (size_t in = 0; in < n_inputs; ++in) {
+    if (!space.lanes[in].linear) input_slot_[in] = slots_++;
+  }
+  std::vector<int> free_slots, slot(n_values, -1);
+  for (int i = 0; i < end; ++i) {
+    const auto& instr = tape.instrs[i];
+    size_t v = n_inputs + i;
+    Step step{find_kernel(instr),
+              {instr.args[0], instr.args[1], instr.args[2]},
+              static_cast<uint16_t>(v),
+              -1,
+              direct[v]};
+    if (step.output < 0) {
+      if (free_slots.empty()) {
+        slot[v] = slots_++;
+      } else {
+        slot[v] = free_slots.back();
+        free_slots.pop_back();
+      }
+      step.slot = slot[v];
+    }
+    steps_.push_back(step);
+    for (int k = 0; k < info(instr.op).arity; ++k) {
+      int a = instr.args[k];
+      if (last_use[a] == i && slot[a] >= 0) {
+        free_slots.push_back(slot[a]);
+        slot[a] = -1;
+      }
+    }
+    if (last_use[v] < 0 && slot[v] >= 0) free_slots.push_back(slot[v]);
+  }
+}
+
+Program::Context Program::context(int64_t n) const {
+  Context c;
+  c.memory = thread_scratch(slot_bytes_ * std::max(slots_, 1));
+  c.values.resize(tape_.inputs.size() + tape_.instrs.size());
+  for (size_t in = 0; in < input_slot_.size(); ++in) {
+    const Lane& lane = space_.lanes[in];
+    if (!lane.scalar) continue;
+    char* where = c.memory + input_slot_[in] * slot_bytes_;
+    splat(where, lane.base, lane.itemsize, std::min(n, tile_));
+    c.values[in] = where;
+  }
+  return c;
+}
+
+const char* Program::run(Context& c, int64_t begin, int64_t n) const {
+  size_t n_inputs = input_slot_.size();
+  for (size_t in = 0; in < n_inputs; ++in) {
+    const Lane& lane = space_.lanes[in];
+    if (lane.scalar) continue;
+    c.values[in] = lane.linear
+                       ? lane.base + begin * lane.itemsize
+                       : fetch(space_, lane, begin, n, c.memory + input_slot_[in] * slot_bytes_);
+  }
+  for (const Step& s : steps_) {
+    char* out;
+    if (s.output >= 0) {
+      const Lane& lane = space_.lanes[n_inputs + s.output];
+      out = lane.base + begin * lane.itemsize;
+    } else {
+      out = c.memory + s.slot * slot_bytes_;
+    }
+    s.kernel(out, c.values[s.args[0]], c.values[s.args[1]], c.values[s.args[2]],
+             static_cast<size_t>(n));
+    c.values[s.result] = out;
+  }
+  for (const Store& s : stores_)
+    put(space_, space_.lanes[n_inputs + s.output], begin, n, c.values[s.value]);
+  return tape_.reduce ? c.values[tape_.reduce->value] : nullptr;
+}
+
+}  // namespace mlx::core::cpu

@@ -1,0 +1,56 @@
+// backend/cpu/tape/program.h: a tape made ready for a run: loops picked, scratch assigned.
+#pragma once
+
+#include <vector>
+
+#include "backend/cpu/tape/kernels.h"
+#include "backend/cpu/tape/space.h"
+
+namespace mlx::core::cpu {
+
+/** Working memory of one thread: grows, is kept, holds nothing between tiles. */
+char* thread_scratch(size_t bytes);
+
+class Program {
+ public:
+  static constexpr int64_t kTile = 512;  // elements; 2 KiB of float32 stay in L1 beside their peers
+
+  Program(const Tape& tape, const Space& space);
+
+  int64_t tile() const { return tile_; }
+
+  /** Per thread and run: scratch with the scalar operands spread out, enough for tiles up to n. */
+  struct Context {
+    char* memory;
+    std::vector<const char*> values;  // where each value's tile lies
+  };
+  Context context(int64_t n) const;
+
+  /** Computes elements [begin, begin + n), stores the outputs; returns the tile of the value that
+   * is reduced (null if none). n <= tile(). */
+  const char* run(Context& context, int64_t begin, int64_t n) const;
+
+ private:
+  struct Step {
+    Kernel kernel;
+    uint16_t args[3];
+    uint16_t result;
+    int slot;    // scratch slot of the result
+    int output;  // stored in place as this output, or -1
+  };
+  struct Store {
+    uint16_t value;
+    int output;
+  };
+
+  const Tape& tape_;
+  const Space& space_;
+  int64_t tile_;
+  size_t slot_bytes_;
+  int slots_;
+  std::vector<Step> steps_;
+  std::vector<Store> stores_;    // outputs that a step could not write in place
+  std::vector<int> input_slot_;  // scratch of each input that is not read in place, or -1
+};
+
+}  // namespace mlx::core::cpu

@@ -1,0 +1,264 @@
+// backend/cpu/tape/reducers.cpp: the loops of reductions.
+//
+// Floating point accumulates in double (half floats in float32 first); a run of up to a tile adds
+// up in float32 vectors before. Integers wrap. Min and Max pass NaN on.
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/tape/reduce.h"
+#include "mlx/dtype_utils.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/tape/reducers.cpp"
+#include <hwy/foreach_target.h>
+
+#include "backend/cpu/fast/io-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace mlx::core::cpu::HWY_NAMESPACE {
+namespace {
+
+using cd = std::complex<double>;
+
+template <class T>
+struct AccType {
+  using type = T;
+};
+template <>
+struct AccType<float> {
+  using type = double;
+};
+template <>
+struct AccType<float16_t> {
+  using type = double;
+};
+template <>
+struct AccType<bfloat16_t> {
+  using type = double;
+};
+template <>
+struct AccType<complex64_t> {
+  using type = cd;
+};
+
+inline bool lex_less(cd a, cd b) {
+  return a.real() < b.real() || (a.real() == b.real() && a.imag() < b.imag());
+}
+inline bool is_nan(cd a) { return a.real() != a.real() || a.imag() != a.imag(); }
+
+struct SumOp {
+  template <class A>
+  static A identity() {
+    return A(0);
+  }
+  template <class A>
+  static HWY_INLINE A apply(A a, A b) {
+    if constexpr (std::is_integral_v<A>) {
+      return static_cast<A>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+    } else {
+      return a + b;
+    }
+  }
+  template <class D, class V>
+  static HWY_INLINE V vec(D, V a, V b) {
+    return hn::Add(a, b);
+  }
+};
+struct ProdOp {
+  template <class A>
+  static A identity() {
+    return A(1);
+  }
+  template <class A>
+  static HWY_INLINE A apply(A a, A b) {
+    if constexpr (std::is_integral_v<A>) {
+      return static_cast<A>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+    } else {
+      return a * b;
+    }
+  }
+  template <class D, class V>
+  static HWY_INLINE V vec(D, V a, V b) {
+    return hn::Mul(a, b);
+  }
+};
+template <bool kMax>
+struct ExtremeOp {
+  template <class A>
+  static A identity() {
+    if constexpr (std::is_same_v<A, cd>) {
+      double far = kMax ? -HUGE_VAL : HUGE_VAL;
+      return cd(far, far);
+    } else if constexpr (std::is_floating_point_v<A>) {
+      return kMax ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::infinity();
+    } else {
+      return kMax ? std::numeric_limits<A>::min() : std::numeric_limits<A>::max();
+    }
+  }
+  template <class A>
+  static HWY_INLINE A apply(A a, A b) {
+    if constexpr (std::is_same_v<A, cd>) {
+      if (is_nan(a)) return a;
+      if (is_nan(b)) return b;
+      return lex_less(a, b) == kMax ? b : a;
+    } else if constexpr (std::is_floating_point_v<A>) {
+      // A NaN on either side wins.
+      A m = (kMax ? a > b : a < b) ? a : b;
+      return a != a ? a : m;
+    } else {
+      return (kMax ? a > b : a < b) ? a : b;
+    }
+  }
+  template <class D, class V>
+  static HWY_INLINE V vec(D, V a, V b) {
+    V m = kMax ? hn::Max(a, b) : hn::Min(a, b);
+    m = hn::IfThenElse(hn::Eq(b, b), m, b);
+    return hn::IfThenElse(hn::Eq(a, a), m, a);
+  }
+};
+struct AndOp {
+  template <class A>
+  static A identity() {
+    return A(true);
+  }
+  template <class A>
+  static HWY_INLINE A apply(A a, A b) {
+    return a & b;
+  }
+};
+struct OrOp {
+  template <class A>
+  static A identity() {
+    return A(false);
+  }
+  template <class A>
+  static HWY_INLINE A apply(A a, A b) {
+    return a | b;
+  }
+};
+
+template <class Op, class T>
+struct Loops {
+  using A = typename AccType<T>::type;
+  using F = AccOf<T>;  // float or double, for real floats
+  static constexpr bool kFloat = std::is_same_v<A, double>;
+
+  static A widen(T x) {
+    if constexpr (std::is_same_v<T, complex64_t>) {
+      return cd(x.real(), x.imag());
+    } else {
+      return static_cast<A>(x);
+    }
+  }
+
+  static void identity(void* acc, int64_t n) {
+    std::fill_n(static_cast<A*>(acc), n, Op::template identity<A>());
+  }
+
+  static void run(void* acc, const void* in, int64_t n) {
+    A& a = *static_cast<A*>(acc);
+    const T* x = static_cast<const T*>(in);
+    if constexpr (kFloat) {
+      const hn::ScalableTag<F> d;
+      const int64_t L = static_cast<int64_t>(hn::Lanes(d));
+      int64_t i = 0;
+      if (n >= 4 * L) {
+        auto v0 = load(d, x), v1 = load(d, x + L), v2 = load(d, x + 2 * L), v3 = load(d, x + 3 * L);
+        for (i = 4 * L; i + 4 * L <= n; i += 4 * L) {
+          v0 = Op::vec(d, v0, load(d, x + i));
+          v1 = Op::vec(d, v1, load(d, x + i + L));
+          v2 = Op::vec(d, v2, load(d, x + i + 2 * L));
+          v3 = Op::vec(d, v3, load(d, x + i + 3 * L));
+        }
+        for (; i + L <= n; i += L) v0 = Op::vec(d, v0, load(d, x + i));
+        v0 = Op::vec(d, Op::vec(d, v0, v1), Op::vec(d, v2, v3));
+        alignas(64) F lanes[HWY_MAX_BYTES / sizeof(F)];
+        hn::Store(v0, d, lanes);
+        A partial = lanes[0];
+        for (int64_t l = 1; l < L; ++l) partial = Op::apply(partial, static_cast<A>(lanes[l]));
+        a = Op::apply(a, partial);
+      }
+      for (; i < n; ++i) a = Op::apply(a, static_cast<A>(static_cast<F>(x[i])));
+    } else {
+      A r = a;
+      for (int64_t i = 0; i < n; ++i) r = Op::apply(r, widen(x[i]));
+      a = r;
+    }
+  }
+
+  static void fold(void* acc, const void* in, int64_t n) {
+    A* a = static_cast<A*>(acc);
+    const T* x = static_cast<const T*>(in);
+    if constexpr (sizeof(T) == 2 && kFloat) {
+      float wide[256];
+      for (int64_t i = 0; i < n; i += 256) {
+        int64_t m = std::min<int64_t>(256, n - i);
+        convert_row(x + i, wide, m);
+        for (int64_t j = 0; j < m; ++j) a[i + j] = Op::apply(a[i + j], static_cast<A>(wide[j]));
+      }
+    } else {
+      for (int64_t i = 0; i < n; ++i) a[i] = Op::apply(a[i], widen(x[i]));
+    }
+  }
+
+  static void combine(void* acc, const void* other, int64_t n) {
+    A* a = static_cast<A*>(acc);
+    const A* b = static_cast<const A*>(other);
+    for (int64_t i = 0; i < n; ++i) a[i] = Op::apply(a[i], b[i]);
+  }
+
+  static void finish(char* out, int64_t stride, const void* acc, int64_t n) {
+    const A* a = static_cast<const A*>(acc);
+    for (int64_t i = 0; i < n; ++i) {
+      T* o = reinterpret_cast<T*>(out + i * stride);
+      if constexpr (std::is_same_v<T, complex64_t>) {
+        *o = complex64_t(static_cast<float>(a[i].real()), static_cast<float>(a[i].imag()));
+      } else {
+        *o = static_cast<T>(a[i]);
+      }
+    }
+  }
+
+  static Reducer reducer() {
+    return {static_cast<int>(sizeof(A)), &identity, &run, &fold, &combine, &finish};
+  }
+};
+
+Reducer find(ReduceOp op, Dtype::Val dtype) {
+  Reducer r{};
+  if (op == ReduceOp::And) return Loops<AndOp, bool>::reducer();
+  if (op == ReduceOp::Or) return Loops<OrOp, bool>::reducer();
+  dispatch_all_types(dtype_of(dtype), [&](auto type) {
+    using T = MLX_GET_TYPE(type);
+    // Sums of bool are made of integers before they come here.
+    using N = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
+    switch (op) {
+      case ReduceOp::Sum:
+        r = Loops<SumOp, N>::reducer();
+        break;
+      case ReduceOp::Prod:
+        r = Loops<ProdOp, N>::reducer();
+        break;
+      case ReduceOp::Min:
+        r = Loops<ExtremeOp<false>, N>::reducer();
+        break;
+      default:
+        r = Loops<ExtremeOp<true>, N>::reducer();
+        break;
+    }
+  });
+  return r;
+}
+
+}  // namespace
+}  // namespace mlx::core::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace mlx::core::cpu {
+HWY_EXPORT(find);
+Reducer find_reducer(ReduceOp op, Dtype::Val dtype) {
+  return HWY_DYNAMIC_DISPATCH(find)(op, dtype);
+}
+}  // namespace mlx::core::cpu
+#endif

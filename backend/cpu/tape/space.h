@@ -1,0 +1,54 @@
+// backend/cpu/tape/space.h: the iteration space of a tape run, and how operands lie in it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/tape.h"
+
+namespace mlx::core::cpu {
+
+/** Strides are in bytes, one for each dimension of the space. */
+struct Lane {
+  char* base;
+  int itemsize;
+  SmallVector<int64_t> strides;
+  bool linear;  // element i of the space (row-major) lies at base + i * itemsize
+  bool scalar;  // the same element everywhere
+};
+
+/**
+ * Dimensions of size 1 are gone, neighbours that every operand walks as one are merged, and the
+ * order follows the memory of the operand that matters most. A space always has an inner dimension.
+ */
+struct Space {
+  SmallVector<int64_t> shape;
+  int64_t size = 1;
+  std::vector<Lane> lanes;  // in the order of the run's operands
+
+  int64_t inner() const { return shape.back(); }
+  int64_t rows() const { return inner() == 0 ? 0 : size / inner(); }
+
+  Space(const Shape& shape, const std::vector<TapeOperand>& operands,
+        const std::vector<int>& itemsizes, size_t order_by);
+
+  /** Bytes from base to the first element of a row (a row-major index over all but the inner). */
+  int64_t row_offset(const Lane& lane, int64_t row) const {
+    int64_t offset = 0;
+    for (int i = static_cast<int>(shape.size()) - 2; i >= 0; --i) {
+      offset += row % shape[i] * lane.strides[i];
+      row /= shape[i];
+    }
+    return offset;
+  }
+};
+
+/** Elements [begin, begin + n) of the space along lane, in place if they lie together, else in
+ * scratch. */
+const char* fetch(const Space& space, const Lane& lane, int64_t begin, int64_t n, char* scratch);
+/** The reverse: n contiguous elements to their places. */
+void put(const Space& space, const Lane& lane, int64_t begin, int64_t n, const char* from);
+/** n copies of one item. */
+void splat(char* out, const char* item, int itemsize, int64_t n);
+
+}  // namespace mlx::core::cpu
