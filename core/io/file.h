@@ -1,0 +1,85 @@
+// core/io/file.h: files as mapped bytes, checked reading of them, and atomic writing.
+#pragma once
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "mlx/array.h"
+#include "mlx/io/load.h"
+#include "mlx/utils.h"
+
+namespace mlx::core::io {
+
+/** The bytes of a file: a private mapping, or a copy where that cannot be made. */
+class Bytes {
+ public:
+  /** Throws std::runtime_error starting with tag if the file cannot be read. */
+  static std::shared_ptr<const Bytes> of_file(const std::string& path, const std::string& tag);
+  /** All that reader has from its position on, which moves past it. */
+  static std::shared_ptr<const Bytes> of(std::string owned);
+  ~Bytes();
+  Bytes(const Bytes&) = delete;
+  Bytes& operator=(const Bytes&) = delete;
+
+  const char* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  Bytes() = default;
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+  bool mapped_ = false;
+  std::string owned_;
+};
+
+/** Takes values from bytes; running over the end throws std::runtime_error(tag + what was read). */
+class Cursor {
+ public:
+  Cursor(const char* data, size_t size, std::string tag)
+      : data_(data), size_(size), tag_(std::move(tag)) {}
+
+  size_t position() const { return pos_; }
+  size_t left() const { return size_ - pos_; }
+  const char* take(size_t n, const char* what) {
+    if (n > left()) {
+      throw std::runtime_error(tag_ + "The file ends inside " + what + ": " + std::to_string(n) +
+                               " bytes wanted at byte " + std::to_string(pos_) + ", " +
+                               std::to_string(left()) + " left.");
+    }
+    const char* p = data_ + pos_;
+    pos_ += n;
+    return p;
+  }
+  template <typename T>
+  T value(const char* what) {
+    T v;
+    std::memcpy(&v, take(sizeof(T), what), sizeof(T));
+    return v;
+  }
+
+ private:
+  const char* data_;
+  size_t size_;
+  size_t pos_ = 0;
+  std::string tag_;
+};
+
+/**
+ * The array of this shape whose elements lie at offset, which the caller has checked to be inside:
+ * memory of the mapping itself where alignment and byte order allow, else a lazy copy on stream s.
+ */
+array array_at(const std::shared_ptr<const Bytes>& bytes, size_t offset, const Shape& shape,
+               Dtype dtype, bool swap_bytes, StreamOrDevice s);
+
+/** Calls write with a writer whose bytes become the file `path` when it returns; an exception
+ * leaves what was there. */
+void write_atomically(const std::string& path, const std::string& tag,
+                      const std::function<void(Writer&)>& write);
+
+/** The value in row-major memory. */
+array evaluated(const array& a);
+
+}  // namespace mlx::core::io
