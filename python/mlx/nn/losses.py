@@ -77,6 +77,9 @@ def cross_entropy(
             f"probabilities of logits of shape {logits.shape}"
         )
     if as_probabilities:
+        # Probabilities that don't add up to 1 make the loss depend on where the logits'
+        # zero is; it is put at the largest.
+        logits = logits - mx.stop_gradient(mx.max(logits, axis=axis, keepdims=True))
         score = mx.sum(logits * targets, axis=axis)
     else:
         if not mx.issubdtype(targets.dtype, mx.integer):

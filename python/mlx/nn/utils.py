@@ -1,5 +1,7 @@
 """Gradients of modules: one process, or several that share the work."""
 
+from __future__ import annotations
+
 from functools import wraps
 from typing import Any, Callable, Optional
 
@@ -56,6 +58,8 @@ def value_and_grad(model: Module, fn: Callable):
     @wraps(fn)
     def wrapped(*args, **kwargs):
         parameters = model.trainable_parameters()
+        # Taken now: tracing may put its own arrays into the tree that it is given.
+        originals = _arrays(parameters)
         tracers = []
 
         def call(traced, *inner_args, **inner_kwargs):
@@ -63,12 +67,12 @@ def value_and_grad(model: Module, fn: Callable):
             model.update(traced)
             return fn(*inner_args, **inner_kwargs)
 
-        if not _arrays(parameters):
+        if not originals:
             raise ValueError(f"[value_and_grad] {type(model).__name__} has no trainable parameters")
         try:
             return mx.value_and_grad(call)(parameters, *args, **kwargs)
         finally:
-            _put_back(model, tracers, _arrays(parameters))
+            _put_back(model, tracers, originals)
 
     return wrapped
 

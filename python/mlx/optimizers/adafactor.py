@@ -87,6 +87,7 @@ class Adafactor(Optimizer):
         """One step of one parameter."""
         lr = self._rate(_rms(parameter))
         beta_2 = 1.0 - mx.power(self.step.astype(mx.float32), self.decay_rate)
+        beta_2 = beta_2.astype(parameter.dtype)
         squares = mx.square(gradient) + self.eps[0]
 
         def moved(mean, new):

@@ -10,6 +10,8 @@ Two ways of cutting a linear layer's weight ``(output_dims, input_dims)``:
 One after the other they make a two-layer block that communicates once.
 """
 
+from __future__ import annotations
+
 import math
 from functools import lru_cache
 from typing import Callable, Optional, Union

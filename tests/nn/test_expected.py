@@ -1,0 +1,44 @@
+"""Layers, losses, initialisers and optimizers give what Apple's build gives: the same
+initial parameters, results, gradients and states."""
+
+import json
+from pathlib import Path
+
+import cases
+import pytest
+
+import mlx.nn as nn
+
+EXPECTED = json.loads(Path(__file__).with_name("expected.json").read_text())
+TOLERANCE = 2e-5
+
+
+@pytest.mark.parametrize(
+    "case, training",
+    [
+        pytest.param(case, training, id=cases.layer_key(case, training))
+        for case in cases.LAYERS
+        for training in cases.modes(case)
+    ],
+)
+def test_layer(case, training):
+    expected = EXPECTED["layers"][cases.layer_key(case, training)]
+    name, args, kwargs, _ = case
+    assert repr(getattr(nn, name)(*args, **kwargs)).split(" at 0x")[0] == expected["repr"]
+    cases.check(cases.run_layer(case, training), expected["values"], TOLERANCE)
+
+
+@pytest.mark.parametrize("case", cases.loss_cases(), ids=cases.loss_id)
+def test_loss(case):
+    cases.check(cases.run_loss(*case), EXPECTED["losses"][cases.loss_id(case)], TOLERANCE)
+
+
+@pytest.mark.parametrize("name, args", cases.INITIALISERS)
+def test_initialiser(name, args):
+    cases.check(cases.run_initialiser(name, args), EXPECTED["initialisers"][name], TOLERANCE)
+
+
+@pytest.mark.parametrize("name, args", cases.OPTIMIZERS)
+def test_optimizer(name, args):
+    expected = EXPECTED["optimizers"][f"{name}{args}"]
+    cases.check(cases.run_optimizer(name, args), expected, 5 * TOLERANCE)
