@@ -5,7 +5,8 @@ trees. A leaf's path is its keys and positions joined by dots: in
 ``{"a": [1, 2]}`` the leaf ``2`` has the path ``"a.1"``.
 """
 
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from collections.abc import Callable
+from typing import Any
 
 _CONTAINERS = (dict, list, tuple)
 
@@ -16,7 +17,7 @@ def _rebuild(sequence, items):
     return kind(*items) if hasattr(kind, "_fields") else kind(items)
 
 
-def tree_map(fn: Callable, tree: Any, *rest: Any, is_leaf: Optional[Callable] = None) -> Any:
+def tree_map(fn: Callable, tree: Any, *rest: Any, is_leaf: Callable | None = None) -> Any:
     """Build a tree of the same structure out of ``fn`` applied to each leaf.
 
     Dicts come back as plain ``dict``, lists and tuples as their own type.
@@ -54,8 +55,8 @@ def tree_map_with_path(
     fn: Callable,
     tree: Any,
     *rest: Any,
-    is_leaf: Optional[Callable] = None,
-    path: Optional[Any] = None,
+    is_leaf: Callable | None = None,
+    path: Any | None = None,
 ) -> Any:
     """:func:`tree_map` for a ``fn`` that also wants to know where it is.
 
@@ -96,9 +97,9 @@ def tree_map_with_path(
 def tree_flatten(
     tree: Any,
     prefix: str = "",
-    is_leaf: Optional[Callable] = None,
-    destination: Optional[Union[List[Tuple[str, Any]], Dict[str, Any]]] = None,
-) -> Union[List[Tuple[str, Any]], Dict[str, Any]]:
+    is_leaf: Callable | None = None,
+    destination: list[tuple[str, Any]] | dict[str, Any] | None = None,
+) -> list[tuple[str, Any]] | dict[str, Any]:
     """List the leaves of a tree with their paths, in order.
 
     Empty containers leave no trace. Keys should hold no dot, or
@@ -128,7 +129,7 @@ def tree_flatten(
     elif isinstance(destination, dict):
         put = destination.__setitem__
     else:
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004
             "[tree_flatten] destination must be a list, a dict or None, "
             f"not {type(destination).__name__}"
         )
@@ -149,7 +150,7 @@ def tree_flatten(
     return destination
 
 
-def tree_unflatten(tree: Union[List[Tuple[str, Any]], Dict[str, Any]]) -> Any:
+def tree_unflatten(tree: list[tuple[str, Any]] | dict[str, Any]) -> Any:
     """Build the tree that :func:`tree_flatten` listed.
 
     A level whose first key is a number becomes a list (``{}`` in the places that
@@ -174,7 +175,7 @@ def _unflatten(pairs):
         return []
     if len(pairs) == 1 and not pairs[0][0]:
         return pairs[0][1]
-    groups: Dict[str, list] = {}
+    groups: dict[str, list] = {}
     for keys, leaf in pairs:
         # A path that ends where another goes on has the empty key below it.
         groups.setdefault(keys[0] if keys else "", []).append((keys[1:], leaf))

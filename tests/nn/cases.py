@@ -2,11 +2,10 @@
 optimizers. `make_expected.py` runs them there, the tests run them here.
 """
 
-import numpy as np
-
 import mlx.core as mx
-import mlx.nn as nn
 import mlx.optimizers as optim
+import numpy as np
+from mlx import nn
 from mlx.utils import tree_flatten, tree_map
 
 
@@ -107,10 +106,32 @@ LAYERS = [
     ("Step", (0.2,), {}, [(3, 4)]),
     ("GLU", (0,), {}, [(4, 3)]),
 ]
-ACTIVATIONS = (
-    "CELU ELU GELU GLU HardShrink HardTanh Hardswish LeakyReLU LogSigmoid LogSoftmax Mish ReLU "
-    "ReLU2 ReLU6 SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Step Tanh"
-).split()
+ACTIVATIONS = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "HardShrink",
+    "HardTanh",
+    "Hardswish",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "ReLU",
+    "ReLU2",
+    "ReLU6",
+    "SELU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Step",
+    "Tanh",
+]
 LAYERS += [(name, (), {}, [(3, 4)]) for name in ACTIVATIONS]
 for scale in (2, 1.5, 0.5, 2.7, 0.4, (2, 0.7)):
     shape = (2, 7, 9, 3) if isinstance(scale, tuple) else (2, 7, 3)

@@ -1,15 +1,14 @@
 """Write expected.json: what Apple's build gives for `cases.py`.
 
-    pip install "mlx[cpu]"        # in an environment of its own, without this package
-    python tests/nn/make_expected.py
+pip install "mlx[cpu]"        # in an environment of its own, without this package
+python tests/nn/make_expected.py
 """
 
 import json
 from pathlib import Path
 
 import cases
-
-import mlx.nn as nn
+from mlx import nn
 
 
 def main():

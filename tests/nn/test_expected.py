@@ -6,8 +6,7 @@ from pathlib import Path
 
 import cases
 import pytest
-
-import mlx.nn as nn
+from mlx import nn
 
 EXPECTED = json.loads(Path(__file__).with_name("expected.json").read_text())
 TOLERANCE = 2e-5

@@ -3,11 +3,10 @@
 import copy
 import pickle
 
+import mlx.core as mx
 import numpy as np
 import pytest
-
-import mlx.core as mx
-import mlx.nn as nn
+from mlx import nn
 from mlx.utils import tree_flatten, tree_map
 
 

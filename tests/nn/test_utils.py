@@ -3,7 +3,6 @@
 from collections import OrderedDict, namedtuple
 
 import pytest
-
 from mlx.utils import (
     tree_flatten,
     tree_map,
@@ -30,7 +29,7 @@ def test_map_keeps_structure():
 
 
 def test_map_rest_is_a_superset():
-    add = lambda x, y: x + y  # noqa: E731
+    add = lambda x, y: x + y
     assert tree_map(add, {"a": 1}, {"a": 2, "b": 3}) == {"a": 3}
     assert tree_map(lambda x, y: (x, y), 1, [3]) == (1, [3])
     with pytest.raises(KeyError):
@@ -40,7 +39,7 @@ def test_map_rest_is_a_superset():
 
 
 def test_is_leaf():
-    is_pair = lambda x: isinstance(x, tuple)  # noqa: E731
+    is_pair = lambda x: isinstance(x, tuple)
     assert tree_map(len, [(1, 2), [(3,)]], is_leaf=is_pair) == [2, [1]]
     assert tree_flatten({"a": (1, 2)}, is_leaf=is_pair) == [("a", (1, 2))]
     assert tree_map_with_path(lambda p, x: p, [(1, 2)], is_leaf=is_pair) == ["0"]
@@ -48,9 +47,7 @@ def test_is_leaf():
 
 
 def test_map_with_path():
-    assert tree_map_with_path(lambda p, x: (p, x), {"a": [1, 2]}) == {
-        "a": [("a.0", 1), ("a.1", 2)]
-    }
+    assert tree_map_with_path(lambda p, x: (p, x), {"a": [1, 2]}) == {"a": [("a.0", 1), ("a.1", 2)]}
     assert tree_map_with_path(lambda p, x, y: (p, x + y), [1], [2], path="q") == [("q.0", 3)]
     assert tree_map_with_path(lambda p, x: p, 5) is None
 

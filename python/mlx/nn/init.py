@@ -7,7 +7,8 @@ Example:
 """
 
 import math
-from typing import Callable, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import mlx.core as mx
 

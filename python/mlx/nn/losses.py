@@ -2,7 +2,7 @@
 ``"mean"`` and ``"sum"`` make one number."""
 
 import math
-from typing import Literal, Optional
+from typing import Literal
 
 import mlx.core as mx
 
@@ -43,7 +43,7 @@ def _weighted(where, loss, weights):
 def cross_entropy(
     logits: mx.array,
     targets: mx.array,
-    weights: Optional[mx.array] = None,
+    weights: mx.array | None = None,
     axis: int = -1,
     label_smoothing: float = 0.0,
     reduction: Reduction = "none",
@@ -97,7 +97,7 @@ def cross_entropy(
 def binary_cross_entropy(
     inputs: mx.array,
     targets: mx.array,
-    weights: Optional[mx.array] = None,
+    weights: mx.array | None = None,
     with_logits: bool = True,
     reduction: Reduction = "mean",
 ) -> mx.array:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
-from typing import Any, Callable, Optional
+from typing import Any
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_map, tree_reduce
 
@@ -77,7 +77,7 @@ def value_and_grad(model: Module, fn: Callable):
     return wrapped
 
 
-def checkpoint(module: Module, fn: Optional[Callable] = None):
+def checkpoint(module: Module, fn: Callable | None = None):
     """A version of a module that keeps only its inputs for the backward pass, which then
     computes what is inside again: less memory for more time.
 
@@ -115,9 +115,9 @@ def checkpoint(module: Module, fn: Optional[Callable] = None):
 
 def average_gradients(
     gradients: Any,
-    group: Optional[mx.distributed.Group] = None,
+    group: mx.distributed.Group | None = None,
     all_reduce_size: int = 32 * 1024**2,
-    communication_stream: Optional[mx.Stream] = None,
+    communication_stream: mx.Stream | None = None,
 ):
     """The mean of gradients over all processes.
 
@@ -165,7 +165,7 @@ def average_gradients(
 
 
 def clip_grad_norm_sharded(
-    gradients: Any, max_norm: float, group: Optional[mx.distributed.Group] = None
+    gradients: Any, max_norm: float, group: mx.distributed.Group | None = None
 ):
     """:func:`mlx.optimizers.clip_grad_norm` for gradients of which each process holds a
     part, as those of :func:`mlx.nn.fully_shard`.

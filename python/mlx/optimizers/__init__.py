@@ -33,6 +33,7 @@ from mlx.optimizers.schedulers import (
 )
 
 __all__ = [
+    "SGD",
     "AdaDelta",
     "Adafactor",
     "Adagrad",
@@ -44,7 +45,6 @@ __all__ = [
     "Muon",
     "Optimizer",
     "RMSprop",
-    "SGD",
     "clip_grad_norm",
     "cosine_decay",
     "exponential_decay",

@@ -1,9 +1,8 @@
 """Adafactor: Adam with the mean squares of a matrix kept as one row and one column."""
 
-from typing import Callable, Optional, Tuple, Union
+from collections.abc import Callable
 
 import mlx.core as mx
-
 from mlx.optimizers.base import Optimizer
 
 
@@ -36,11 +35,11 @@ class Adafactor(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array], None] = None,
-        eps: Tuple[float, float] = (1e-30, 1e-3),
+        learning_rate: float | Callable[[mx.array], mx.array] | None = None,
+        eps: tuple[float, float] = (1e-30, 1e-3),
         clip_threshold: float = 1.0,
         decay_rate: float = -0.8,
-        beta_1: Optional[float] = None,
+        beta_1: float | None = None,
         weight_decay: float = 0.0,
         scale_parameter: bool = True,
         relative_step: bool = True,

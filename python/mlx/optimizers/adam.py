@@ -1,9 +1,8 @@
 """Adam and its relatives: steps scaled by a running measure of the gradient's size."""
 
-from typing import Callable, List, Union
+from collections.abc import Callable
 
 import mlx.core as mx
-
 from mlx.optimizers.base import Optimizer
 
 
@@ -30,8 +29,8 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
-        betas: List[float] = [0.9, 0.999],
+        learning_rate: float | Callable[[mx.array], mx.array],
+        betas: list[float] = [0.9, 0.999],  # noqa: B006
         eps: float = 1e-8,
         bias_correction: bool = False,
     ):
@@ -76,8 +75,8 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
-        betas: List[float] = [0.9, 0.999],
+        learning_rate: float | Callable[[mx.array], mx.array],
+        betas: list[float] = [0.9, 0.999],  # noqa: B006
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         bias_correction: bool = False,
@@ -108,8 +107,8 @@ class Adamax(Adam):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
-        betas: List[float] = [0.9, 0.999],
+        learning_rate: float | Callable[[mx.array], mx.array],
+        betas: list[float] = [0.9, 0.999],  # noqa: B006
         eps: float = 1e-8,
     ):
         super().__init__(learning_rate, betas, eps)

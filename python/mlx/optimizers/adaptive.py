@@ -1,9 +1,8 @@
 """Optimizers that divide by the root of a sum or mean of squared gradients."""
 
-from typing import Callable, Union
+from collections.abc import Callable
 
 import mlx.core as mx
-
 from mlx.optimizers.base import Optimizer
 
 
@@ -29,7 +28,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
+        learning_rate: float | Callable[[mx.array], mx.array],
         alpha: float = 0.99,
         eps: float = 1e-8,
     ):
@@ -65,7 +64,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
+        learning_rate: float | Callable[[mx.array], mx.array],
         eps: float = 1e-8,
     ):
         _require("Adagrad", eps=(eps, 0, True))
@@ -101,7 +100,7 @@ class AdaDelta(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
+        learning_rate: float | Callable[[mx.array], mx.array],
         rho: float = 0.9,
         eps: float = 1e-6,
     ):

@@ -1,9 +1,8 @@
 """``Optimizer``: what all optimizers share."""
 
-from typing import Callable, Dict, Optional, Union
+from collections.abc import Callable
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_map, tree_reduce
 
@@ -60,7 +59,7 @@ class Optimizer:
     def __init__(self, schedulers=None):
         self._initialized = False
         self._state = {"step": mx.array(0, mx.uint64)}
-        self._schedulers: Dict[str, Callable] = dict(schedulers or {})
+        self._schedulers: dict[str, Callable] = dict(schedulers or {})
 
     def update(self, model: Module, gradients: dict):
         """Take a step: set the parameters of ``model`` that have gradients.
@@ -178,16 +177,14 @@ class Optimizer:
         return self.state["learning_rate"]
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: Union[float, mx.array]):
+    def learning_rate(self, learning_rate: float | mx.array):
         self.state["learning_rate"] = mx.array(learning_rate)
 
-    def _maybe_schedule(
-        self, name: str, param: Union[float, Callable[[mx.array], mx.array]]
-    ) -> None:
+    def _maybe_schedule(self, name: str, param: float | Callable[[mx.array], mx.array]) -> None:
         """Keep ``param`` in the state, with what it gives for each step if callable."""
         if callable(param):
             self._schedulers[name] = param
-            value: Optional[mx.array] = param(self.step)
+            value: mx.array | None = param(self.step)
         else:
             value = param
         self.state[name] = value if isinstance(value, mx.array) else mx.array(value)

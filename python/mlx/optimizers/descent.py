@@ -1,9 +1,8 @@
 """Optimizers with one running mean of the gradient: SGD with momentum, Lion."""
 
-from typing import Callable, List, Union
+from collections.abc import Callable
 
 import mlx.core as mx
-
 from mlx.optimizers.base import Optimizer
 
 
@@ -28,7 +27,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
+        learning_rate: float | Callable[[mx.array], mx.array],
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         dampening: float = 0.0,
@@ -78,8 +77,8 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
-        betas: List[float] = [0.9, 0.99],
+        learning_rate: float | Callable[[mx.array], mx.array],
+        betas: list[float] = [0.9, 0.99],  # noqa: B006
         weight_decay: float = 0.0,
     ):
         super().__init__()

@@ -1,9 +1,6 @@
 """Several optimizers for the parameters of one model."""
 
-from typing import Union
-
 import mlx.core as mx
-
 from mlx.optimizers.base import Optimizer
 from mlx.utils import tree_flatten, tree_merge, tree_unflatten
 
@@ -23,7 +20,7 @@ class MultiOptimizer(Optimizer):
         ... )
     """
 
-    def __init__(self, optimizers, filters: list = []):
+    def __init__(self, optimizers, filters: list = []):  # noqa: B006
         super().__init__()
         if len(optimizers) == 0:
             raise ValueError("[MultiOptimizer] at least one optimizer is needed")
@@ -85,6 +82,6 @@ class MultiOptimizer(Optimizer):
         return self.optimizers[0].learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: Union[float, mx.array]):
+    def learning_rate(self, learning_rate: float | mx.array):
         for optimizer in self.optimizers:
             optimizer.learning_rate = learning_rate

@@ -1,9 +1,8 @@
 """Muon: momentum made orthogonal."""
 
-from typing import Callable, Union
+from collections.abc import Callable
 
 import mlx.core as mx
-
 from mlx.optimizers.base import Optimizer
 
 
@@ -36,7 +35,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Union[float, Callable[[mx.array], mx.array]],
+        learning_rate: float | Callable[[mx.array], mx.array],
         momentum: float = 0.95,
         weight_decay: float = 0.01,
         nesterov: bool = True,

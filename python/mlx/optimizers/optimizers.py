@@ -12,6 +12,7 @@ from mlx.optimizers.multi import MultiOptimizer
 from mlx.optimizers.muon import Muon
 
 __all__ = [
+    "SGD",
     "AdaDelta",
     "Adafactor",
     "Adagrad",
@@ -23,6 +24,5 @@ __all__ = [
     "Muon",
     "Optimizer",
     "RMSprop",
-    "SGD",
     "clip_grad_norm",
 ]

@@ -2,7 +2,7 @@
 rate. Any function of an array will do as one; these are the usual ones."""
 
 import math
-from typing import Callable, List
+from collections.abc import Callable
 
 import mlx.core as mx
 
@@ -73,7 +73,7 @@ def linear_schedule(init: float, end: float, steps: int) -> Callable:
     return schedule
 
 
-def join_schedules(schedules: List[Callable], boundaries: List[int]) -> Callable:
+def join_schedules(schedules: list[Callable], boundaries: list[int]) -> Callable:
     """One schedule after the other. Each counts steps from where it begins.
 
     Args:

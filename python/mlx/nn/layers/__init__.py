@@ -1,5 +1,7 @@
 """All layers. One family a file; see each for what it does."""
 
+# ruff: noqa: F401
+
 from mlx.nn.layers.activations import (
     CELU,
     ELU,

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 
 

@@ -1,12 +1,12 @@
 """``Module``: a dict of arrays, modules and containers of them, that can be called."""
 
-import os
+from collections.abc import Callable
 from textwrap import indent
-from typing import Any, Callable, List, Optional, Tuple, Union
+from typing import Any
 
 import mlx.core as mx
-
 from mlx.nn.layers._edit import plan_modules, plan_parameters
+from mlx.nn.layers._weights import fitting_weights, write_weights
 from mlx.nn.layers._where import locate_errors
 from mlx.utils import tree_flatten, tree_unflatten
 
@@ -131,8 +131,8 @@ class Module(dict):
     def filter_and_map(
         self,
         filter_fn: Callable[["Module", str, Any], bool],
-        map_fn: Optional[Callable] = None,
-        is_leaf_fn: Optional[Callable[["Module", str, Any], bool]] = None,
+        map_fn: Callable | None = None,
+        is_leaf_fn: Callable[["Module", str, Any], bool] | None = None,
     ):
         """Select entries, however deep, and map them.
 
@@ -273,7 +273,7 @@ class Module(dict):
     def apply(
         self,
         map_fn: Callable[[mx.array], mx.array],
-        filter_fn: Optional[Callable[["Module", str, Any], bool]] = None,
+        filter_fn: Callable[["Module", str, Any], bool] | None = None,
     ) -> "Module":
         """Replace every parameter (that ``filter_fn`` keeps) by ``map_fn`` of it.
 
@@ -291,7 +291,7 @@ class Module(dict):
         return self.update(self.filter_and_map(arrays, map_fn))
 
     def set_dtype(
-        self, dtype: mx.Dtype, predicate: Optional[Callable[[mx.Dtype], bool]] = _is_floating
+        self, dtype: mx.Dtype, predicate: Callable[[mx.Dtype], bool] | None = _is_floating
     ):
         """Cast parameters to ``dtype``.
 
@@ -374,7 +374,7 @@ class Module(dict):
         self,
         *,
         recurse: bool = True,
-        keys: Optional[Union[str, List[str]]] = None,
+        keys: str | list[str] | None = None,
         strict: bool = False,
     ) -> "Module":
         """Exclude parameters from training. Freezing twice is freezing once.
@@ -400,7 +400,7 @@ class Module(dict):
         self,
         *,
         recurse: bool = True,
-        keys: Optional[Union[str, List[str]]] = None,
+        keys: str | list[str] | None = None,
         strict: bool = False,
     ) -> "Module":
         """Undo :meth:`freeze`; the arguments are the same.
@@ -413,7 +413,7 @@ class Module(dict):
 
     def load_weights(
         self,
-        file_or_weights: Union[str, List[Tuple[str, mx.array]]],
+        file_or_weights: str | list[tuple[str, mx.array]],
         strict: bool = True,
     ) -> "Module":
         """Set parameters from a file or from ``(path, array)`` pairs.
@@ -433,50 +433,9 @@ class Module(dict):
             >>> layer.load_weights([("bias", mx.ones((3,)))], strict=False).bias
             array([1, 1, 1], dtype=float32)
         """
-        source = "weights"
-        if isinstance(file_or_weights, (str, os.PathLike)):
-            source = os.fspath(file_or_weights)
-            weights = mx.load(source)
-            if not isinstance(weights, dict):
-                raise ValueError(f"[Module.load_weights] {source} holds one array, without a name")
-        else:
-            weights = file_or_weights
-        weights = dict(weights.items() if isinstance(weights, dict) else weights)
-        have = tree_flatten(self.parameters(), destination={})
-        problems = []
-        if strict:
-            extra = [name for name in weights if name not in have]
-            missing = [name for name in have if name not in weights]
-            if extra:
-                problems.append(f"{len(extra)} not in the module: {', '.join(extra)}")
-            if missing:
-                problems.append(f"{len(missing)} missing: {', '.join(missing)}")
-        for name, value in weights.items():
-            if name not in have:
-                continue
-            if not isinstance(value, mx.array):
-                problems.append(f"{name} is not an array but {type(value).__name__}")
-            elif strict and value.shape != have[name].shape:
-                problems.append(
-                    f"{name} has shape {value.shape}, the module expects {have[name].shape}"
-                )
-        if problems:
-            listed = "\n  ".join(problems)
-            raise ValueError(
-                f"[Module.load_weights] {source} don't fit {type(self).__name__}:\n  {listed}"
-            )
-        fitting = [(name, value) for name, value in weights.items() if name in have]
+        fitting = fitting_weights(self, file_or_weights, strict)
         return self.update(tree_unflatten(fitting), strict=False) if fitting else self
 
     def save_weights(self, file: str):
         """Write all parameters to a ``.npz`` or ``.safetensors`` file."""
-        file = os.fspath(file)
-        weights = tree_flatten(self.parameters(), destination={})
-        if file.endswith(".npz"):
-            mx.savez(file, **weights)
-        elif file.endswith(".safetensors"):
-            mx.save_safetensors(file, weights)
-        else:
-            raise ValueError(
-                f"[Module.save_weights] {file} must end in .npz or .safetensors to say its format"
-            )
+        write_weights(self, file)

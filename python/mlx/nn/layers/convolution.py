@@ -1,10 +1,8 @@
 """Convolutions. Channels are the last axis, of inputs and of weights."""
 
 import math
-from typing import Union
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 
 
@@ -111,10 +109,10 @@ class Conv2d(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Union[int, tuple],
-        stride: Union[int, tuple] = 1,
-        padding: Union[int, tuple] = 0,
-        dilation: Union[int, tuple] = 1,
+        kernel_size: int | tuple,
+        stride: int | tuple = 1,
+        padding: int | tuple = 0,
+        dilation: int | tuple = 1,
         groups: int = 1,
         bias: bool = True,
     ):
@@ -160,10 +158,10 @@ class Conv3d(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Union[int, tuple],
-        stride: Union[int, tuple] = 1,
-        padding: Union[int, tuple] = 0,
-        dilation: Union[int, tuple] = 1,
+        kernel_size: int | tuple,
+        stride: int | tuple = 1,
+        padding: int | tuple = 0,
+        dilation: int | tuple = 1,
         bias: bool = True,
     ):
         super().__init__()

@@ -1,9 +1,6 @@
 """Transposed convolutions: the gradients of convolutions as layers, which upsample."""
 
-from typing import Union
-
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.convolution import init_weight, spread
 
@@ -89,11 +86,11 @@ class ConvTranspose2d(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Union[int, tuple],
-        stride: Union[int, tuple] = 1,
-        padding: Union[int, tuple] = 0,
-        dilation: Union[int, tuple] = 1,
-        output_padding: Union[int, tuple] = 0,
+        kernel_size: int | tuple,
+        stride: int | tuple = 1,
+        padding: int | tuple = 0,
+        dilation: int | tuple = 1,
+        output_padding: int | tuple = 0,
         bias: bool = True,
     ):
         super().__init__()
@@ -132,11 +129,11 @@ class ConvTranspose3d(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Union[int, tuple],
-        stride: Union[int, tuple] = 1,
-        padding: Union[int, tuple] = 0,
-        dilation: Union[int, tuple] = 1,
-        output_padding: Union[int, tuple] = 0,
+        kernel_size: int | tuple,
+        stride: int | tuple = 1,
+        padding: int | tuple = 0,
+        dilation: int | tuple = 1,
+        output_padding: int | tuple = 0,
         bias: bool = True,
     ):
         super().__init__()

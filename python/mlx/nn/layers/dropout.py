@@ -1,7 +1,6 @@
 """Layers that set a random part of their input to zero while training."""
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 
 

@@ -1,10 +1,8 @@
 """Looking up vectors."""
 
 import math
-from typing import Optional
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.quantized import QuantizedEmbedding
 
@@ -46,8 +44,8 @@ class Embedding(Module):
 
     def to_quantized(
         self,
-        group_size: Optional[int] = None,
-        bits: Optional[int] = None,
+        group_size: int | None = None,
+        bits: int | None = None,
         mode: str = "affine",
         quantize_input: bool = False,
     ):

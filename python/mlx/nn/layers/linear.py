@@ -1,10 +1,9 @@
 """Affine maps."""
 
 import math
-from typing import Any, Optional
+from typing import Any
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.quantized import QQLinear, QuantizedLinear
 
@@ -62,8 +61,8 @@ class Linear(Module):
 
     def to_quantized(
         self,
-        group_size: Optional[int] = None,
-        bits: Optional[int] = None,
+        group_size: int | None = None,
+        bits: int | None = None,
         mode: str = "affine",
         quantize_input: bool = False,
     ):

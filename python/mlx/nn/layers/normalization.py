@@ -3,10 +3,7 @@
 They differ in the axes that the mean and the variance are taken over.
 """
 
-from typing import Tuple
-
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 
 
@@ -239,7 +236,7 @@ class BatchNorm(Module):
             f"affine={'weight' in self}, track_running_stats={self.track_running_stats}"
         )
 
-    def _batch_stats(self, x: mx.array) -> Tuple[mx.array, mx.array]:
+    def _batch_stats(self, x: mx.array) -> tuple[mx.array, mx.array]:
         axes = tuple(range(x.ndim - 1))
         return mx.mean(x, axis=axes), mx.var(x, axis=axes)
 

@@ -1,9 +1,6 @@
 """Pooling: the mean or the maximum of windows. Channels are the last axis."""
 
-from typing import Optional, Tuple, Union
-
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 
 
@@ -118,9 +115,9 @@ class MaxPool1d(_MaxPool):
 
     def __init__(
         self,
-        kernel_size: Union[int, Tuple[int]],
-        stride: Optional[Union[int, Tuple[int]]] = None,
-        padding: Union[int, Tuple[int]] = 0,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] | None = None,
+        padding: int | tuple[int] = 0,
     ):
         super().__init__(kernel_size, stride, padding)
 
@@ -137,9 +134,9 @@ class MaxPool2d(_MaxPool):
 
     def __init__(
         self,
-        kernel_size: Union[int, Tuple[int, int]],
-        stride: Optional[Union[int, Tuple[int, int]]] = None,
-        padding: Optional[Union[int, Tuple[int, int]]] = 0,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] | None = 0,
     ):
         super().__init__(kernel_size, stride, padding)
 
@@ -156,9 +153,9 @@ class MaxPool3d(_MaxPool):
 
     def __init__(
         self,
-        kernel_size: Union[int, Tuple[int, int, int]],
-        stride: Optional[Union[int, Tuple[int, int, int]]] = None,
-        padding: Optional[Union[int, Tuple[int, int, int]]] = 0,
+        kernel_size: int | tuple[int, int, int],
+        stride: int | tuple[int, int, int] | None = None,
+        padding: int | tuple[int, int, int] | None = 0,
     ):
         super().__init__(kernel_size, stride, padding)
 
@@ -180,9 +177,9 @@ class AvgPool1d(_AvgPool):
 
     def __init__(
         self,
-        kernel_size: Union[int, Tuple[int]],
-        stride: Optional[Union[int, Tuple[int]]] = None,
-        padding: Union[int, Tuple[int]] = 0,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] | None = None,
+        padding: int | tuple[int] = 0,
     ):
         super().__init__(kernel_size, stride, padding)
 
@@ -199,9 +196,9 @@ class AvgPool2d(_AvgPool):
 
     def __init__(
         self,
-        kernel_size: Union[int, Tuple[int, int]],
-        stride: Optional[Union[int, Tuple[int, int]]] = None,
-        padding: Optional[Union[int, Tuple[int, int]]] = 0,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] | None = 0,
     ):
         super().__init__(kernel_size, stride, padding)
 
@@ -218,8 +215,8 @@ class AvgPool3d(_AvgPool):
 
     def __init__(
         self,
-        kernel_size: Union[int, Tuple[int, int, int]],
-        stride: Optional[Union[int, Tuple[int, int, int]]] = None,
-        padding: Optional[Union[int, Tuple[int, int, int]]] = 0,
+        kernel_size: int | tuple[int, int, int],
+        stride: int | tuple[int, int, int] | None = None,
+        padding: int | tuple[int, int, int] | None = 0,
     ):
         super().__init__(kernel_size, stride, padding)

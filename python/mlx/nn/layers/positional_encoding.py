@@ -1,10 +1,8 @@
 """Telling a transformer where its tokens are."""
 
 import math
-from typing import Optional
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 
 
@@ -76,7 +74,7 @@ class SinusoidalPositionalEncoding(Module):
         dims: int,
         min_freq: float = 0.0001,
         max_freq: float = 1,
-        scale: Optional[float] = None,
+        scale: float | None = None,
         cos_first: bool = False,
         full_turns: bool = False,
     ):

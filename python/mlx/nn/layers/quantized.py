@@ -1,10 +1,9 @@
 """Layers whose weights are stored in few bits. See :func:`mlx.core.quantize`."""
 
 import math
-from typing import Callable, Optional, Union
+from collections.abc import Callable
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_map_with_path
 
@@ -21,12 +20,12 @@ def _settle(mode, group_size, bits):
 
 def quantize(
     model: Module,
-    group_size: int = None,
-    bits: int = None,
+    group_size: int | None = None,
+    bits: int | None = None,
     *,
     mode: str = "affine",
     quantize_input: bool = False,
-    class_predicate: Optional[Callable[[str, Module], Union[bool, dict]]] = None,
+    class_predicate: Callable[[str, Module], bool | dict] | None = None,
 ):
     """Replace the layers of a model that can be quantised, in place.
 
@@ -61,7 +60,7 @@ def quantize(
         else:
             choice = class_predicate(path, module)
         if not isinstance(choice, (bool, dict)):
-            raise ValueError(
+            raise ValueError(  # noqa: TRY004
                 "[quantize] class_predicate must return True, False or a dict of arguments "
                 f"for to_quantized, but gave {choice!r} for {path}"
             )
@@ -143,8 +142,8 @@ class QuantizedEmbedding(_Packed):
         self,
         num_embeddings: int,
         dims: int,
-        group_size: int = None,
-        bits: int = None,
+        group_size: int | None = None,
+        bits: int | None = None,
         mode: str = "affine",
     ):
         super().__init__()
@@ -176,8 +175,8 @@ class QuantizedEmbedding(_Packed):
     def from_embedding(
         cls,
         embedding_layer: Module,
-        group_size: int = None,
-        bits: int = None,
+        group_size: int | None = None,
+        bits: int | None = None,
         mode: str = "affine",
     ):
         """Quantise the vectors of an :class:`Embedding`; that layer is left as it is."""
@@ -209,8 +208,8 @@ class QuantizedLinear(_Packed):
         input_dims: int,
         output_dims: int,
         bias: bool = True,
-        group_size: int = None,
-        bits: int = None,
+        group_size: int | None = None,
+        bits: int | None = None,
         mode: str = "affine",
     ):
         super().__init__()
@@ -235,8 +234,8 @@ class QuantizedLinear(_Packed):
     def from_linear(
         cls,
         linear_layer: Module,
-        group_size: int = None,
-        bits: int = None,
+        group_size: int | None = None,
+        bits: int | None = None,
         mode: str = "affine",
     ):
         """Quantise the weight of a :class:`Linear`; that layer is left as it is."""
@@ -270,8 +269,8 @@ class QQLinear(Module):
         self,
         input_dims: int,
         output_dims: int,
-        group_size: int = None,
-        bits: int = None,
+        group_size: int | None = None,
+        bits: int | None = None,
         mode: str = "nvfp4",
     ):
         super().__init__()
@@ -335,8 +334,8 @@ class QQLinear(Module):
     def from_linear(
         cls,
         linear_layer: Module,
-        group_size: int = None,
-        bits: int = None,
+        group_size: int | None = None,
+        bits: int | None = None,
         mode: str = "nvfp4",
     ):
         """A layer with the weight of a :class:`Linear`, which must have no bias."""

@@ -5,10 +5,9 @@ left for each step is one product with the state and one fused elementwise pass.
 """
 
 import math
-from typing import Callable, Optional
+from collections.abc import Callable
 
 import mlx.core as mx
-
 from mlx.nn.layers.activations import tanh
 from mlx.nn.layers.base import Module
 
@@ -58,12 +57,12 @@ class RNN(Module):
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        nonlinearity: Optional[Callable] = None,
+        nonlinearity: Callable | None = None,
     ):
         super().__init__()
         self.nonlinearity = nonlinearity or tanh
         if not callable(self.nonlinearity):
-            raise ValueError(f"[RNN] nonlinearity must be callable, not {nonlinearity!r}")
+            raise ValueError(f"[RNN] nonlinearity must be callable, not {nonlinearity!r}")  # noqa: TRY004
         limit = 1.0 / math.sqrt(hidden_size)
         self.hidden_size = hidden_size
         self.Wxh = mx.random.uniform(-limit, limit, (hidden_size, input_size))

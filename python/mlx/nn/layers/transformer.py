@@ -1,9 +1,9 @@
 """Attention and the transformer of https://arxiv.org/abs/1706.03762."""
 
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
-
 from mlx.nn.layers.activations import relu
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.dropout import Dropout
@@ -40,11 +40,11 @@ class MultiHeadAttention(Module):
         self,
         dims: int,
         num_heads: int,
-        query_input_dims: Optional[int] = None,
-        key_input_dims: Optional[int] = None,
-        value_input_dims: Optional[int] = None,
-        value_dims: Optional[int] = None,
-        value_output_dims: Optional[int] = None,
+        query_input_dims: int | None = None,
+        key_input_dims: int | None = None,
+        value_input_dims: int | None = None,
+        value_dims: int | None = None,
+        value_output_dims: int | None = None,
         bias: bool = False,
     ):
         super().__init__()
@@ -108,7 +108,7 @@ class TransformerEncoderLayer(Module):
         self,
         dims: int,
         num_heads: int,
-        mlp_dims: Optional[int] = None,
+        mlp_dims: int | None = None,
         dropout: float = 0.0,
         activation: Callable[[Any], Any] = relu,
         norm_first: bool = True,
@@ -153,7 +153,7 @@ class TransformerEncoder(Module):
         num_layers: int,
         dims: int,
         num_heads: int,
-        mlp_dims: Optional[int] = None,
+        mlp_dims: int | None = None,
         dropout: float = 0.0,
         activation=relu,
         norm_first: bool = True,
@@ -193,7 +193,7 @@ class TransformerDecoderLayer(Module):
         self,
         dims: int,
         num_heads: int,
-        mlp_dims: Optional[int] = None,
+        mlp_dims: int | None = None,
         dropout: float = 0.0,
         activation: Callable[[Any], Any] = relu,
         norm_first: bool = True,
@@ -245,7 +245,7 @@ class TransformerDecoder(Module):
         num_layers: int,
         dims: int,
         num_heads: int,
-        mlp_dims: Optional[int] = None,
+        mlp_dims: int | None = None,
         dropout: float = 0.0,
         activation=relu,
         norm_first: bool = True,
@@ -299,11 +299,11 @@ class Transformer(Module):
         num_heads: int = 8,
         num_encoder_layers: int = 6,
         num_decoder_layers: int = 6,
-        mlp_dims: Optional[int] = None,
+        mlp_dims: int | None = None,
         dropout: float = 0.0,
         activation: Callable[[Any], Any] = relu,
-        custom_encoder: Optional[Any] = None,
-        custom_decoder: Optional[Any] = None,
+        custom_encoder: Any | None = None,
+        custom_decoder: Any | None = None,
         norm_first: bool = True,
         checkpoint: bool = False,
     ):

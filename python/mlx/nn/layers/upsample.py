@@ -5,10 +5,9 @@ picked out of the axis times a weight.
 """
 
 import math
-from typing import Literal, Tuple, Union
+from typing import Literal
 
 import mlx.core as mx
-
 from mlx.nn.layers.base import Module
 
 
@@ -117,7 +116,7 @@ def _interpolate(x, scale_factor, align_corners, antialias, radius, kernel):
     return x
 
 
-def upsample_nearest(x: mx.array, scale_factor: Tuple):
+def upsample_nearest(x: mx.array, scale_factor: tuple):
     """Repeat the nearest value.
 
     Args:
@@ -137,7 +136,7 @@ def upsample_nearest(x: mx.array, scale_factor: Tuple):
 
 
 def upsample_linear(
-    x: mx.array, scale_factor: Tuple, align_corners: bool = False, antialias: bool = False
+    x: mx.array, scale_factor: tuple, align_corners: bool = False, antialias: bool = False
 ):
     """Interpolate linearly between the two nearest values of each axis.
 
@@ -152,7 +151,7 @@ def upsample_linear(
 
 
 def upsample_cubic(
-    x: mx.array, scale_factor: Tuple, align_corners: bool = False, antialias: bool = False
+    x: mx.array, scale_factor: tuple, align_corners: bool = False, antialias: bool = False
 ):
     """Interpolate with Keys' cubic through the four nearest values of each axis.
 
@@ -186,7 +185,7 @@ class Upsample(Module):
 
     def __init__(
         self,
-        scale_factor: Union[float, Tuple],
+        scale_factor: float | tuple,
         mode: Literal["nearest", "linear", "cubic"] = "nearest",
         align_corners: bool = False,
         antialias: bool = False,
