@@ -179,10 +179,14 @@ bool has_attr(PyObject* obj, const char* name) {
   return true;
 }
 
+std::string dtype_text(nb::handle obj) {
+  nb::object text = nb::steal(PyObject_Str(nb::object(obj.attr("dtype")).ptr()));
+  if (!text.is_valid()) throw nb::python_error();
+  return nb::cast<std::string>(text);
+}
+
 [[noreturn]] void throw_foreign(nb::handle obj) {
-  std::string dtype = has_attr(obj.ptr(), "dtype")
-                          ? " with dtype " + std::string(nb::str(obj.attr("dtype")).c_str())
-                          : "";
+  std::string dtype = has_attr(obj.ptr(), "dtype") ? " with dtype " + dtype_text(obj) : "";
   throw std::invalid_argument("[array] Cannot convert " + py_type_name(obj) + dtype +
                               " to an array: its elements are not numbers that an array can hold.");
 }
@@ -257,7 +261,7 @@ mx::array array_from_foreign(nb::handle obj, std::optional<mx::Dtype> dtype) {
   }
   // NumPy has no bfloat16 of its own: extension types that have show their bits.
   if (has_attr(obj.ptr(), "dtype") && has_attr(obj.ptr(), "view") &&
-      has_attr(obj.ptr(), "tobytes") && nb::str(obj.attr("dtype")).equal(nb::str("bfloat16"))) {
+      has_attr(obj.ptr(), "tobytes") && dtype_text(obj) == "bfloat16") {
     mx::array bits = array_from_foreign(obj.attr("view")("uint16"), std::nullopt);
     return mx::view(bits, mx::bfloat16);
   }
