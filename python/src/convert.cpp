@@ -49,6 +49,19 @@ void eval_array(mx::array& a) {
 
 namespace {
 
+std::complex<float> complex_of(PyObject* obj) {
+  return {static_cast<float>(PyComplex_RealAsDouble(obj)),
+          static_cast<float>(PyComplex_ImagAsDouble(obj))};
+}
+
+bool is_list(PyObject* obj) { return PyList_Check(obj) || PyTuple_Check(obj); }
+Py_ssize_t list_size(PyObject* list) {
+  return PyList_Check(list) ? PyList_Size(list) : PyTuple_Size(list);
+}
+PyObject* list_item(PyObject* list, Py_ssize_t i) {
+  return PyList_Check(list) ? PyList_GetItem(list, i) : PyTuple_GetItem(list, i);
+}
+
 // An int that fits neither int64 nor uint64 is an OverflowError, as Python raises.
 mx::array from_int(PyObject* obj, std::optional<mx::Dtype> dtype) {
   int overflow = 0;
@@ -138,8 +151,7 @@ mx::array to_array(nb::handle h, std::optional<mx::Dtype> dtype) {
   if (PyBool_Check(obj)) return mx::array(obj == Py_True, mx::bool_);
   if (PyLong_CheckExact(obj)) return from_int(obj, dtype);
   if (PyComplex_CheckExact(obj)) {
-    Py_complex c = PyComplex_AsCComplex(obj);
-    return mx::array(std::complex<float>(static_cast<float>(c.real), static_cast<float>(c.imag)));
+    return mx::array(complex_of(obj));
   }
   if (is_array_like(obj)) {
     if (is_foreign_array(obj)) {
@@ -151,8 +163,7 @@ mx::array to_array(nb::handle h, std::optional<mx::Dtype> dtype) {
     if (PyLong_Check(obj)) return from_int(obj, dtype);
     if (PyFloat_Check(obj))
       return to_array(nb::steal(PyFloat_FromDouble(PyFloat_AsDouble(obj))), dtype);
-    Py_complex c = PyComplex_AsCComplex(obj);
-    return to_array(nb::steal(PyComplex_FromCComplex(c)), dtype);
+    return mx::array(complex_of(obj));
   }
   if (h.is_none()) throw_type_error("An array or a number is needed, but None was given.");
   throw_invalid_type(h);
@@ -195,19 +206,16 @@ Leaf leaf_kind(PyObject* obj) {
   return Leaf::none;
 }
 
-bool is_list(PyObject* obj) { return PyList_Check(obj) || PyTuple_Check(obj); }
-
 void scan(PyObject* obj, size_t depth, ListScan& s) {
   if (is_list(obj)) {
-    Py_ssize_t n = PySequence_Fast_GET_SIZE(obj);
+    Py_ssize_t n = list_size(obj);
     if (depth == s.shape.size()) {
       if (s.count > 0) throw std::invalid_argument("Initialization encountered extra dimension.");
       s.shape.push_back(mx::safe_cast<int64_t>(n, "array"));
     } else if (s.shape[depth] != n) {
       throw std::invalid_argument("Initialization encountered non-uniform length.");
     }
-    PyObject** items = PySequence_Fast_ITEMS(obj);
-    for (Py_ssize_t i = 0; i < n && !s.has_array; ++i) scan(items[i], depth + 1, s);
+    for (Py_ssize_t i = 0; i < n && !s.has_array; ++i) scan(list_item(obj, i), depth + 1, s);
     return;
   }
   switch (leaf_kind(obj)) {
@@ -242,9 +250,8 @@ void scan(PyObject* obj, size_t depth, ListScan& s) {
 template <typename F>
 void for_each_leaf(PyObject* obj, F&& f) {
   if (!is_list(obj)) return f(obj);
-  Py_ssize_t n = PySequence_Fast_GET_SIZE(obj);
-  PyObject** items = PySequence_Fast_ITEMS(obj);
-  for (Py_ssize_t i = 0; i < n; ++i) for_each_leaf(items[i], f);
+  Py_ssize_t n = list_size(obj);
+  for (Py_ssize_t i = 0; i < n; ++i) for_each_leaf(list_item(obj, i), f);
 }
 
 // A list that holds arrays is stacked, so that gradients reach them.
@@ -254,9 +261,9 @@ mx::array stack_list(nb::handle obj, std::optional<mx::Dtype> dtype) {
     return to_array(obj, dtype);
   }
   std::vector<mx::array> parts;
-  Py_ssize_t n = PySequence_Fast_GET_SIZE(obj.ptr());
+  Py_ssize_t n = list_size(obj.ptr());
   for (Py_ssize_t i = 0; i < n; ++i) {
-    parts.push_back(stack_list(PySequence_Fast_ITEMS(obj.ptr())[i], dtype));
+    parts.push_back(stack_list(list_item(obj.ptr(), i), dtype));
     if (parts.back().shape() != parts.front().shape()) {
       throw std::invalid_argument("Initialization encountered non-uniform length.");
     }
@@ -275,10 +282,7 @@ mx::array from_list(nb::handle obj, std::optional<mx::Dtype> dtype) {
   if (s.has_complex) {
     std::vector<std::complex<float>> v;
     v.reserve(s.count);
-    for_each_leaf(obj.ptr(), [&](PyObject* o) {
-      Py_complex c = PyComplex_AsCComplex(o);
-      v.emplace_back(static_cast<float>(c.real), static_cast<float>(c.imag));
-    });
+    for_each_leaf(obj.ptr(), [&](PyObject* o) { v.push_back(complex_of(o)); });
     if (PyErr_Occurred()) throw nb::python_error();
     return mx::array(v.begin(), s.shape, dtype.value_or(mx::complex64));
   }
@@ -324,9 +328,7 @@ mx::array make_array(nb::handle h, std::optional<mx::Dtype> dtype) {
                                    : mx::array(a.item<int64_t>(), *dtype);
   }
   if (PyComplex_CheckExact(obj)) {
-    Py_complex c = PyComplex_AsCComplex(obj);
-    std::complex<float> v(static_cast<float>(c.real), static_cast<float>(c.imag));
-    return mx::array(v, dtype.value_or(mx::complex64));
+    return mx::array(complex_of(obj), dtype.value_or(mx::complex64));
   }
   if (is_mlx_array_provider(obj)) return make_array(nb::steal(wrap_array(from_provider(h))), dtype);
   if (is_foreign_array(obj)) {
@@ -427,8 +429,8 @@ Vec int_sequence(nb::handle obj, const char* op) {
   PyObject* o = obj.ptr();
   Vec out;
   if (is_list(o)) {
-    Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
-    for (Py_ssize_t i = 0; i < n; ++i) out.push_back(to_int(PySequence_Fast_ITEMS(o)[i], op));
+    Py_ssize_t n = list_size(o);
+    for (Py_ssize_t i = 0; i < n; ++i) out.push_back(to_int(list_item(o, i), op));
     return out;
   }
   if (PyUnicode_Check(o) || PyBytes_Check(o) || !PyObject_HasAttrString(o, "__iter__")) {

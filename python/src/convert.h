@@ -19,6 +19,13 @@ namespace nb = nanobind;
 namespace mx = mlx::core;
 using namespace nb::literals;
 
+#ifdef Py_LIMITED_API
+// The stable ABI has these as functions only.
+#define PyFloat_AS_DOUBLE PyFloat_AsDouble
+#define PyTuple_GET_SIZE PyTuple_Size
+#define PyTuple_GET_ITEM PyTuple_GetItem
+#endif
+
 /** The Python type `mlx.core.array`, set when the class is bound. */
 extern PyTypeObject* array_type;
 

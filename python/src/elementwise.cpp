@@ -1,4 +1,8 @@
 // python/src/elementwise.cpp: the functions of the elementwise table, and those like them.
+#include <map>
+#include <set>
+#include <string_view>
+
 #include "bind.h"
 #include "define.h"
 #include "mlx/ops.h"
@@ -8,35 +12,76 @@ namespace {
 using Unary = mx::array (*)(const mx::array&, mx::StreamOrDevice);
 using Binary = mx::array (*)(const mx::array&, const mx::array&, mx::StreamOrDevice);
 
-/** How a binary function takes its operands. */
-enum class Names { positional, free };  // f(a, b, /, *, stream), f(a, b, stream)
+/** How the parameters of a row are passed; the reference is not uniform. */
+enum class Style { positional, free_stream, named };
 
-void unary(nb::module_& m, std::initializer_list<const char*> names, Unary op, const char* doc,
-           bool method = false) {
+Style style_of(std::string_view func, int arity) {
+  static const std::set<std::string_view> free_stream = {"isnan",    "isinf",    "isfinite",
+                                                         "isposinf", "isneginf", "bitwise_invert"};
+  static const std::set<std::string_view> positional = {"maximum",    "minimum",    "power",
+                                                        "logaddexp",  "arctan2",    "logical_and",
+                                                        "logical_or", "logical_xor"};
+  if (arity == 2) return positional.count(func) ? Style::positional : Style::free_stream;
+  return func == "conjugate"       ? Style::named
+         : free_stream.count(func) ? Style::free_stream
+                                   : Style::positional;
+}
+
+/** The Python names of a row: its own, and those that the array API standard gives it. */
+std::vector<const char*> names_of(const char* func) {
+  static const std::multimap<std::string_view, const char*> more = {
+      {"arcsin", "asin"},
+      {"arccos", "acos"},
+      {"arctan", "atan"},
+      {"arcsinh", "asinh"},
+      {"arccosh", "acosh"},
+      {"arctanh", "atanh"},
+      {"arctan2", "atan2"},
+      {"power", "pow"},
+      {"conjugate", "conj"},
+      {"left_shift", "bitwise_left_shift"},
+      {"right_shift", "bitwise_right_shift"}};
+  std::vector<const char*> out{func};
+  auto [from, to] = more.equal_range(func);
+  for (auto it = from; it != to; ++it) out.push_back(it->second);
+  return out;
+}
+
+/** Rows that are methods of array too. */
+bool is_method(std::string_view name) {
+  static const std::set<std::string_view> methods = {
+      "abs",  "reciprocal", "square", "sqrt", "rsqrt", "exp", "log",
+      "log2", "log10",      "log1p",  "sin",  "cos",   "conj"};
+  return methods.count(name) > 0;
+}
+
+void row(nb::module_& m, const char* func, Unary op, const char* doc) {
   auto f = [op](nb::handle a, mx::StreamOrDevice s) {
     mx::array* x = array_ptr(a);
     return x ? op(*x, s) : op(to_array(a), s);
   };
-  constexpr const char* sig = "(a: array, /, *, stream: StreamOrDevice = None) -> array";
-  for (const char* name : names) {
-    def_function(m, name, sig, doc, f, nb::arg(), STREAM_ONLY);
-    if (method) {
-      array_class().def(name, f, nb::sig(keep_text(method_signature(name, sig))),
+  for (const char* name : names_of(func)) {
+    switch (style_of(func, 1)) {
+      case Style::positional:
+        def_function(m, name, "(a: array, /, *, " STREAM_SIG, doc, f, nb::arg(), STREAM_ONLY);
+        break;
+      case Style::named:
+        def_function(m, name, "(a: array, *, " STREAM_SIG, doc, f, "a"_a, STREAM_ONLY);
+        break;
+      case Style::free_stream:
+        def_function(m, name, "(a: array, " STREAM_SIG, doc, f, "a"_a,
+                     "stream"_a.none() = nb::none());
+        break;
+    }
+    if (is_method(name)) {
+      array_class().def(name, f,
+                        nb::sig(keep_text(std::string("def ") + name + "(self, *, " STREAM_SIG)),
                         keep_text(std::string("See :func:`") + name + "`."), STREAM_ONLY);
     }
   }
 }
 
-/** Predicates: stream may be given by position. */
-void predicate(nb::module_& m, const char* name, Unary op, const char* doc) {
-  def_function(
-      m, name, "(a: array, stream: StreamOrDevice = None) -> array", doc,
-      [op](nb::handle a, mx::StreamOrDevice s) { return op(to_array(a), s); }, "a"_a,
-      "stream"_a.none() = nb::none());
-}
-
-void binary(nb::module_& m, std::initializer_list<const char*> names, Binary op, const char* doc,
-            Names style = Names::free) {
+void row(nb::module_& m, const char* func, Binary op, const char* doc) {
   auto f = [op](nb::handle a, nb::handle b, mx::StreamOrDevice s) {
     mx::array* x = array_ptr(a);
     mx::array* y = array_ptr(b);
@@ -44,112 +89,35 @@ void binary(nb::module_& m, std::initializer_list<const char*> names, Binary op,
     auto [p, q] = to_arrays(a, b);
     return op(p, q, s);
   };
-  for (const char* name : names) {
-    if (style == Names::free) {
-      def_function(m, name,
-                   "(a: scalar | array, b: scalar | array, stream: StreamOrDevice = None) -> array",
-                   doc, f, nb::arg("a"), nb::arg("b"), "stream"_a.none() = nb::none());
+  for (const char* name : names_of(func)) {
+    if (style_of(func, 2) == Style::free_stream) {
+      def_function(m, name, "(a: scalar | array, b: scalar | array, " STREAM_SIG, doc, f, "a"_a,
+                   "b"_a, "stream"_a.none() = nb::none());
     } else {
-      def_function(
-          m, name,
-          "(a: scalar | array, b: scalar | array, /, *, stream: StreamOrDevice = None) -> array",
-          doc, f, nb::arg(), nb::arg(), STREAM_ONLY);
+      def_function(m, name, "(a: scalar | array, b: scalar | array, /, *, " STREAM_SIG, doc, f,
+                   nb::arg(), nb::arg(), STREAM_ONLY);
     }
   }
 }
 
+/** Rows that are not functions of the API by themselves. */
+void row(nb::module_&, const char*, std::nullptr_t, const char*) {}
+
+namespace rows {
+using namespace mlx::core;
+[[maybe_unused]] constexpr std::nullptr_t rint = nullptr;
+[[maybe_unused]] constexpr std::nullptr_t nan_equal = nullptr;
+[[maybe_unused]] constexpr std::nullptr_t where = nullptr;  // takes three arrays: below
+}  // namespace rows
+
 }  // namespace
 
 void bind_elementwise(nb::module_& m) {
-  unary(m, {"abs"}, &mx::abs, "The absolute value; of a complex number, its modulus.", true);
-  unary(m, {"positive"}, &mx::positive, "The array itself.");
-  unary(m, {"negative"}, &mx::negative, "``-a``. Raises ``ValueError`` for booleans.");
-  unary(m, {"sign"}, &mx::sign, "-1, 0 or 1 by the sign; of a complex number, its direction.");
-  unary(m, {"logical_not"}, &mx::logical_not, "True where an element is zero.");
-  unary(m, {"reciprocal"}, &mx::reciprocal, "``1 / a``.", true);
-  unary(m, {"floor"}, &mx::floor, "The largest integer that is not larger, in the dtype of ``a``.");
-  unary(m, {"ceil"}, &mx::ceil, "The smallest integer that is not smaller, in the dtype of ``a``.");
-  unary(m, {"trunc"}, &mx::trunc, "The integer part, in the dtype of ``a``.");
-  unary(m, {"square"}, &mx::square, "``a * a``.", true);
-  unary(m, {"sqrt"}, &mx::sqrt, "The square root; ``nan`` for negative numbers.", true);
-  unary(m, {"rsqrt"}, &mx::rsqrt, "One over the square root.", true);
-  unary(m, {"exp"}, &mx::exp, "``e`` to the power of each element.", true);
-  unary(m, {"expm1"}, &mx::expm1, "``exp(a) - 1``, accurate for small ``a``.");
-  unary(m, {"log"}, &mx::log, "The natural logarithm.", true);
-  unary(m, {"log2"}, &mx::log2, "The logarithm to base 2.", true);
-  unary(m, {"log10"}, &mx::log10, "The logarithm to base 10.", true);
-  unary(m, {"log1p"}, &mx::log1p, "``log(1 + a)``, accurate for small ``a``.", true);
-  unary(m, {"sin"}, &mx::sin, "The sine of an angle in radians.", true);
-  unary(m, {"cos"}, &mx::cos, "The cosine of an angle in radians.", true);
-  unary(m, {"tan"}, &mx::tan, "The tangent of an angle in radians.");
-  unary(m, {"arcsin", "asin"}, &mx::arcsin, "The angle whose sine is each element.");
-  unary(m, {"arccos", "acos"}, &mx::arccos, "The angle whose cosine is each element.");
-  unary(m, {"arctan", "atan"}, &mx::arctan, "The angle whose tangent is each element.");
-  unary(m, {"sinh"}, &mx::sinh, "The hyperbolic sine.");
-  unary(m, {"cosh"}, &mx::cosh, "The hyperbolic cosine.");
-  unary(m, {"tanh"}, &mx::tanh, "The hyperbolic tangent.");
-  unary(m, {"arcsinh", "asinh"}, &mx::arcsinh, "The inverse of ``sinh``.");
-  unary(m, {"arccosh", "acosh"}, &mx::arccosh, "The inverse of ``cosh``.");
-  unary(m, {"arctanh", "atanh"}, &mx::arctanh, "The inverse of ``tanh``.");
-  unary(m, {"degrees"}, &mx::degrees, "Radians as degrees.");
-  unary(m, {"radians"}, &mx::radians, "Degrees as radians.");
-  unary(m, {"sigmoid"}, &mx::sigmoid, "``1 / (1 + exp(-a))``.");
-  unary(m, {"erf"}, &mx::erf, "The error function.");
-  unary(m, {"erfinv"}, &mx::erfinv, "The inverse of ``erf``.");
-  unary(m, {"real"}, &mx::real, "The real part.");
-  unary(m, {"imag"}, &mx::imag, "The imaginary part.");
-
-  predicate(m, "isnan", &mx::isnan, "Where elements are not a number.");
-  predicate(m, "isinf", &mx::isinf, "Where elements are infinite.");
-  predicate(m, "isfinite", &mx::isfinite, "Where elements are neither infinite nor not a number.");
-  predicate(m, "isposinf", &mx::isposinf, "Where elements are positive infinity.");
-  predicate(m, "isneginf", &mx::isneginf, "Where elements are negative infinity.");
-  predicate(m, "bitwise_invert", &mx::bitwise_invert,
-            "Each bit flipped. Raises ``ValueError`` for floats.");
-  constexpr const char* conj_sig = "(a: array, *, stream: StreamOrDevice = None) -> array";
-  auto conjugate = [](nb::handle a, mx::StreamOrDevice s) { return mx::conjugate(to_array(a), s); };
-  for (const char* name : {"conj", "conjugate"}) {
-    def_function(m, name, conj_sig, "The complex conjugate.", conjugate, "a"_a, STREAM_ONLY);
-  }
-  array_class().def("conj", conjugate, nb::sig(keep_text(method_signature("conj", conj_sig))),
-                    "See :func:`conj`.", STREAM_ONLY);
-
-  binary(m, {"add"}, &mx::add, "``a + b``, with broadcasting.");
-  binary(m, {"subtract"}, &mx::subtract, "``a - b``, with broadcasting.");
-  binary(m, {"multiply"}, &mx::multiply, "``a * b``, with broadcasting.");
-  binary(m, {"divide"}, &mx::divide,
-         "``a / b``, with broadcasting; integers are divided as ``float32``.");
-  binary(m, {"floor_divide"}, &mx::floor_divide,
-         "The quotient, rounded down for floats, towards zero for integers.");
-  binary(m, {"remainder"}, &mx::remainder, "The remainder of ``a / b`` with the sign of ``b``.");
-  binary(m, {"equal"}, &mx::equal, "Where ``a == b``.");
-  binary(m, {"not_equal"}, &mx::not_equal, "Where ``a != b``.");
-  binary(m, {"greater"}, &mx::greater, "Where ``a > b``.");
-  binary(m, {"greater_equal"}, &mx::greater_equal, "Where ``a >= b``.");
-  binary(m, {"less"}, &mx::less, "Where ``a < b``.");
-  binary(m, {"less_equal"}, &mx::less_equal, "Where ``a <= b``.");
-  binary(m, {"bitwise_and"}, &mx::bitwise_and,
-         "Bits that are set in both. Raises ``ValueError`` for floats.");
-  binary(m, {"bitwise_or"}, &mx::bitwise_or,
-         "Bits that are set in either. Raises ``ValueError`` for floats.");
-  binary(m, {"bitwise_xor"}, &mx::bitwise_xor,
-         "Bits that are set in one only. Raises ``ValueError`` for floats.");
-  binary(m, {"left_shift", "bitwise_left_shift"}, &mx::left_shift,
-         "``a << b``. Raises ``ValueError`` for floats.");
-  binary(m, {"right_shift", "bitwise_right_shift"}, &mx::right_shift,
-         "``a >> b``. Raises ``ValueError`` for floats.");
-  binary(m, {"maximum"}, &mx::maximum, "The larger of two elements; ``nan`` if either is.",
-         Names::positional);
-  binary(m, {"minimum"}, &mx::minimum, "The smaller of two elements; ``nan`` if either is.",
-         Names::positional);
-  binary(m, {"power", "pow"}, &mx::power, "``a`` to the power of ``b``.", Names::positional);
-  binary(m, {"logaddexp"}, &mx::logaddexp, "``log(exp(a) + exp(b))`` without overflow.",
-         Names::positional);
-  binary(m, {"arctan2", "atan2"}, &mx::arctan2, "The angle of the point ``(b, a)``.",
-         Names::positional);
-  binary(m, {"logical_and"}, &mx::logical_and, "Where both are not zero.", Names::positional);
-  binary(m, {"logical_or"}, &mx::logical_or, "Where either is not zero.", Names::positional);
-  binary(m, {"logical_xor"}, &mx::logical_xor, "Where exactly one is not zero.", Names::positional);
+#define EW(Name, func, arity, takes, gives, VEC, SCALAR, COMPLEX, JVP, VJP, CUDA, ulp, doc) \
+  row(m, #func, rows::func, doc);
+#include "mlx/elementwise.def"
+#undef EW
+  row(m, "positive", mx::positive, "The array itself.");
 
   def_function(
       m, "divmod", "(a: scalar | array, b: scalar | array, stream: StreamOrDevice = None) -> array",

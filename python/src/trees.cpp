@@ -210,7 +210,11 @@ void tree_key(nb::handle tree, bool shapeless, std::string& key, nb::list& keep)
     key += s.c_str();
   } else if (o == Py_None || PyBool_Check(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o) ||
              PyComplex_CheckExact(o)) {
-    key += *Py_TYPE(o)->tp_name;
+    key += o == Py_None       ? 'N'
+           : PyBool_Check(o)  ? 'b'
+           : PyLong_Check(o)  ? 'i'
+           : PyFloat_Check(o) ? 'f'
+                              : 'c';
     key += nb::repr(tree).c_str();
     key += ';';
   } else {
