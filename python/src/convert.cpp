@@ -143,27 +143,18 @@ bool is_array_like(PyObject* obj) {
 mx::array to_array(nb::handle h, std::optional<mx::Dtype> dtype) {
   PyObject* obj = h.ptr();
   if (mx::array* a = array_ptr(obj)) return *a;
-  if (PyFloat_CheckExact(obj)) {
-    double v = PyFloat_AS_DOUBLE(obj);
+  // Subclasses are numbers too: numpy.float64, members of IntEnum.
+  if (PyFloat_Check(obj)) {
     bool keep = dtype && mx::issubdtype(*dtype, mx::inexact);
-    return mx::array(v, keep ? *dtype : mx::float32);
+    return mx::array(PyFloat_AS_DOUBLE(obj), keep ? *dtype : mx::float32);
   }
   if (PyBool_Check(obj)) return mx::array(obj == Py_True, mx::bool_);
-  if (PyLong_CheckExact(obj)) return from_int(obj, dtype);
-  if (PyComplex_CheckExact(obj)) {
-    return mx::array(complex_of(obj));
-  }
+  if (PyLong_Check(obj)) return from_int(obj, dtype);
+  if (PyComplex_Check(obj)) return mx::array(complex_of(obj));
   if (is_array_like(obj)) {
-    if (is_foreign_array(obj)) {
-      mx::array a = array_from_foreign(h, std::nullopt);
-      return dtype && a.dtype() != *dtype ? mx::astype(a, *dtype) : a;
-    }
     if (is_mlx_array_provider(obj)) return from_provider(h);
-    // Subclasses of the Python numbers, like members of IntEnum.
-    if (PyLong_Check(obj)) return from_int(obj, dtype);
-    if (PyFloat_Check(obj))
-      return to_array(nb::steal(PyFloat_FromDouble(PyFloat_AsDouble(obj))), dtype);
-    return mx::array(complex_of(obj));
+    mx::array a = array_from_foreign(h, std::nullopt);
+    return dtype && a.dtype() != *dtype ? mx::astype(a, *dtype) : a;
   }
   if (h.is_none()) throw_type_error("An array or a number is needed, but None was given.");
   throw_invalid_type(h);
@@ -316,10 +307,9 @@ mx::array make_array(nb::handle h, std::optional<mx::Dtype> dtype) {
     return *a;
   }
   if (is_list(obj)) return from_list(h, dtype);
-  if (PyFloat_CheckExact(obj))
-    return mx::array(PyFloat_AS_DOUBLE(obj), dtype.value_or(mx::float32));
+  if (PyFloat_Check(obj)) return mx::array(PyFloat_AS_DOUBLE(obj), dtype.value_or(mx::float32));
   if (PyBool_Check(obj)) return mx::array(obj == Py_True, dtype.value_or(mx::bool_));
-  if (PyLong_CheckExact(obj)) {
+  if (PyLong_Check(obj)) {
     mx::array a =
         from_int(obj, dtype && mx::issubdtype(*dtype, mx::inexact) ? dtype : std::nullopt);
     if (!dtype || a.dtype() == *dtype) return a;
@@ -327,16 +317,12 @@ mx::array make_array(nb::handle h, std::optional<mx::Dtype> dtype) {
     return a.dtype() == mx::uint64 ? mx::array(a.item<uint64_t>(), *dtype)
                                    : mx::array(a.item<int64_t>(), *dtype);
   }
-  if (PyComplex_CheckExact(obj)) {
+  if (PyComplex_Check(obj)) {
     return mx::array(complex_of(obj), dtype.value_or(mx::complex64));
   }
   if (is_mlx_array_provider(obj)) return make_array(nb::steal(wrap_array(from_provider(h))), dtype);
   if (is_foreign_array(obj)) {
     mx::array a = array_from_foreign(h, dtype);
-    return dtype && a.dtype() != *dtype ? mx::astype(a, *dtype) : a;
-  }
-  if (PyLong_Check(obj) || PyFloat_Check(obj) || PyComplex_Check(obj)) {
-    mx::array a = to_array(h);
     return dtype && a.dtype() != *dtype ? mx::astype(a, *dtype) : a;
   }
   if (h.is_none())

@@ -23,5 +23,10 @@ NB_MODULE(core, m) {
   bind_transforms(m);
   bind_compile(m);
   bind_custom_function(m);
+  m.def(
+      "__array_namespace_info__",
+      [] { return nb::module_::import_("mlx.__array_api_info").attr("ArrayNamespaceInfo")(); },
+      nb::sig("def __array_namespace_info__() -> typing.Any"),
+      "What the array API standard lets a program ask: devices, dtypes, capabilities.");
   m.attr("__version__") = mx::version();
 }
