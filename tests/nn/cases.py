@@ -2,8 +2,14 @@
 optimizers. `make_expected.py` runs them there, the tests run them here.
 """
 
+import inspect
+
 import mlx.core as mx
+import mlx.nn.layers.distributed
+import mlx.nn.layers.upsample
+import mlx.nn.utils
 import mlx.optimizers as optim
+import mlx.utils
 import numpy as np
 from mlx import nn
 from mlx.utils import tree_flatten, tree_map
@@ -344,6 +350,52 @@ def run_optimizer(name, args, steps=10):
     for step in range(steps):
         parameters = optimizer.apply_gradients(gradients_at(parameters, step), parameters)
     return {"parameters": parameters, "state": optimizer.state}
+
+
+def _argument(parameter):
+    stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
+    only = "(keyword) " if parameter.kind.name == "KEYWORD_ONLY" else ""
+    value = parameter.default
+    if value is inspect.Parameter.empty:
+        return f"{only}{stars}{parameter.name}"
+    plain = isinstance(value, (bool, int, float, str, list, tuple, type(None)))
+    return f"{only}{parameter.name}={value!r}" if plain else f"{only}{parameter.name}=..."
+
+
+def signature(path):
+    """The arguments, without types, of what stands at a path such as "mlx.nn.relu"."""
+    thing = mlx
+    for name in path.split(".")[1:]:
+        thing = getattr(thing, name)
+    if isinstance(thing, property):
+        return "property"
+    return ", ".join(map(_argument, inspect.signature(thing).parameters.values()))
+
+
+def public_paths():
+    """Of every class, method and function that the package defines."""
+    packages = [mlx.nn, optim]
+    modules = [mlx.utils, nn.init, nn.losses, nn.utils]
+    modules += [nn.layers.distributed, nn.layers.upsample]
+    found = []
+
+    for module in packages + modules:
+        package = module in packages
+        for name, thing in vars(module).items():
+            home = getattr(thing, "__module__", None) or ""
+            here = home.startswith(module.__name__) if package else home == module.__name__
+            if name.startswith("_") or not callable(thing) or not here:
+                continue
+            path = f"{module.__name__}.{name}"
+            if not isinstance(thing, type):
+                found.append(path)
+            elif package:
+                for member, value in vars(thing).items():
+                    if member.startswith("_") and member not in ("__init__", "__call__"):
+                        continue
+                    if isinstance(value, property) or callable(getattr(thing, member)):
+                        found.append(f"{path}.{member}")
+    return found
 
 
 def digest(tree):

@@ -33,6 +33,7 @@ def main():
             f"{name}{args}": cases.digest(cases.run_optimizer(name, args))
             for name, args in cases.OPTIMIZERS
         },
+        "signatures": {path: cases.signature(path) for path in cases.public_paths()},
     }
     path = Path(__file__).with_name("expected.json")
     # One line a case: small, and a change shows as a change of lines.

@@ -41,3 +41,8 @@ def test_initialiser(name, args):
 def test_optimizer(name, args):
     expected = EXPECTED["optimizers"][f"{name}{args}"]
     cases.check(cases.run_optimizer(name, args), expected, 5 * TOLERANCE)
+
+
+@pytest.mark.parametrize("path", EXPECTED["signatures"])
+def test_signature(path):
+    assert cases.signature(path) == EXPECTED["signatures"][path]

@@ -23,8 +23,9 @@ class Adam(Optimizer):
 
     Example:
         >>> optimizer = optim.Adam(learning_rate=0.1, bias_correction=True)
-        >>> optimizer.apply_gradients({"w": mx.array([3.0])}, {"w": mx.array([1.0])})
-        {'w': array([0.9], dtype=float32)}
+        >>> updated = optimizer.apply_gradients({"w": mx.array(3.0)}, {"w": mx.array(1.0)})
+        >>> round(updated["w"].item(), 3)    # the first step is as long as the rate
+        0.9
     """
 
     def __init__(

@@ -246,7 +246,7 @@ class Module(dict):
             This module; if an error is raised, it is as it was.
 
         Example:
-            >>> model.update(tree_map(lambda w: w * 0.5, model.parameters()))
+            >>> _ = model.update(tree_map(lambda w: w * 0.5, model.parameters()))
         """
         for container, key, value in plan_parameters(self, parameters, strict):
             container[key] = value
@@ -264,7 +264,7 @@ class Module(dict):
             This module; if an error is raised, it is as it was.
 
         Example:
-            >>> model.update_modules({"layers": [{}, nn.Linear(4, 4)]})
+            >>> _ = model.update_modules({"layers": [{}, nn.Linear(4, 4)]})
         """
         for container, key, value in plan_modules(self, modules, strict):
             container[key] = value
@@ -281,7 +281,7 @@ class Module(dict):
             This module.
 
         Example:
-            >>> model.apply(lambda w: w.astype(mx.bfloat16))
+            >>> _ = model.apply(lambda w: w.astype(mx.bfloat16))
         """
         keep = filter_fn or self.valid_parameter_filter
 
@@ -389,10 +389,10 @@ class Module(dict):
             This module.
 
         Example:
-            >>> model.freeze()
-            >>> model.unfreeze(keys="bias")
-            >>> [name for name, _ in tree_flatten(model.trainable_parameters())]
-            ['hidden.bias', 'out.bias']
+            >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+            >>> trainable = model.freeze().unfreeze(keys="bias").trainable_parameters()
+            >>> [name for name, _ in tree_flatten(trainable)]
+            ['layers.0.bias', 'layers.1.bias']
         """
         return self._set_frozen(True, recurse, keys, strict)
 
