@@ -117,6 +117,28 @@ HWY_INLINE void for_lanes(D d, size_t size, const Full& full, const Part& part) 
   if (i < size) part(i, size - i);
 }
 
+/** The sum over i in [0, size) of term(i, vector of values from i), in four chains of fixed shape.
+ */
+template <class T, class D, class F>
+HWY_INLINE hn::TFromD<D> sum_of_terms(D d, const T* p, size_t size, const F& term) {
+  const size_t lanes = hn::Lanes(d);
+  auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+  size_t i = 0;
+  for (; i + 4 * lanes <= size; i += 4 * lanes) {
+    s0 = hn::Add(s0, term(i, load(d, p + i)));
+    s1 = hn::Add(s1, term(i + lanes, load(d, p + i + lanes)));
+    s2 = hn::Add(s2, term(i + 2 * lanes, load(d, p + i + 2 * lanes)));
+    s3 = hn::Add(s3, term(i + 3 * lanes, load(d, p + i + 3 * lanes)));
+  }
+  for (; i + lanes <= size; i += lanes) s0 = hn::Add(s0, term(i, load(d, p + i)));
+  s0 = hn::Add(hn::Add(s0, s1), hn::Add(s2, s3));
+  if (i < size) {
+    const auto rest = hn::FirstN(d, size - i);
+    s0 = hn::Add(s0, hn::IfThenElseZero(rest, term(i, load_n(d, p + i, size - i))));
+  }
+  return hn::GetLane(hn::SumOfLanes(d, s0));
+}
+
 /** Converts n contiguous values between any two of the types. */
 template <class Tin, class Tout>
 HWY_INLINE void convert_row(const Tin* in, Tout* out, size_t n) {
@@ -135,6 +157,16 @@ HWY_INLINE void with_float_type(Dtype::Val dtype, const F& f) {
     f(static_cast<float16_t*>(nullptr));
   } else {
     f(static_cast<bfloat16_t*>(nullptr));
+  }
+}
+
+/** As with_float_type, float64 too. */
+template <class F>
+HWY_INLINE void with_real_type(Dtype::Val dtype, const F& f) {
+  if (dtype == Dtype::Val::float64) {
+    f(static_cast<double*>(nullptr));
+  } else {
+    with_float_type(dtype, f);
   }
 }
 
