@@ -136,9 +136,39 @@ inline bool is_finite(T x) {
   }
 }
 
-/** Giles's approximation (GPU Computing Gems, 2011) and one Newton step in double. */
+/**
+ * float: N. Juffa's polynomials in log(1 - x^2), each step with one rounding (the product of two
+ * floats is exact in double). These are the bits behind Apple's random.normal: same seed, same
+ * values.
+ */
+inline float erfinv_float(float x) {
+  if (!(std::abs(x) < 1)) {
+    return std::abs(x) == 1 ? std::copysign(std::numeric_limits<float>::infinity(), x)
+                            : std::numeric_limits<float>::quiet_NaN();
+  }
+  float t = std::log(static_cast<float>(1.0 - double(x) * x));
+  float p;
+  auto step = [&](double c) { p = static_cast<float>(double(p) * t + double(float(c))); };
+  if (std::abs(t) > 6.125f) {
+    p = 3.03697567e-10f;
+    for (double c : {2.93243101e-8, 1.22150334e-6, 2.84108955e-5, 3.93552968e-4, 3.02698812e-3,
+                     4.83185798e-3, -2.64646143e-1, 8.40016484e-1}) {
+      step(c);
+    }
+  } else {
+    p = 5.43877832e-9f;
+    for (double c : {1.43285448e-7, 1.22774793e-6, 1.12963626e-7, -5.61530760e-5, -1.47697632e-4,
+                     2.31468678e-3, 1.15392581e-2, -2.32015476e-1, 8.86226892e-1}) {
+      step(c);
+    }
+  }
+  return x * p;
+}
+
+/** double: Giles's approximation (GPU Computing Gems, 2011) and Newton steps. */
 template <class T>
 inline T erfinv(T v) {
+  if constexpr (sizeof(T) < 8) return static_cast<T>(erfinv_float(static_cast<float>(v)));
   double x = v;
   if (!(std::abs(x) < 1)) {
     return std::abs(x) == 1 ? static_cast<T>(x * std::numeric_limits<double>::infinity())
