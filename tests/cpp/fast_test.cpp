@@ -447,6 +447,99 @@ TEST(Attention, EveryMaskAndShape) {
   });
 }
 
+template <class T>
+void attends_backwards(Case<T> c) {
+  SCOPED_TRACE(testing::Message() << c.batch << " " << c.heads << "/" << c.kv_heads << " "
+                                  << c.queries << "x" << c.keys << " dim " << c.dim << " " << c.vdim
+                                  << " mask " << int(c.mask) << " sinks " << c.sinks);
+  c.build();
+  const size_t L = c.queries, S = c.keys, group = c.heads / c.kv_heads;
+  const size_t rows = c.batch * c.heads * L;
+  std::vector<T> out(rows * c.vdim);
+  std::vector<float> lse(rows);
+  const auto g = normal<T>(rows * c.vdim, 11);
+  const int64_t strides[] = {int64_t(c.heads * L * c.vdim), int64_t(L * c.vdim), int64_t(c.vdim),
+                             1};
+  attention(c.args, out.data(), strides, lse.data());
+  std::vector<T> dq(rows * c.dim), dk(c.batch * c.kv_heads * S * c.dim),
+      dv(c.batch * c.kv_heads * S * c.vdim);
+  std::vector<float> dsinks(c.heads), dmask(rows * S, -5.0f);
+  AttentionOperand out_op{out.data(), {}}, g_op{g.data(), {}};
+  std::copy_n(strides, 4, out_op.strides);
+  std::copy_n(strides, 4, g_op.strides);
+  attention_vjp(c.args, out_op, lse.data(), g_op,
+                {dq.data(), dk.data(), dv.data(), dsinks.data(), dmask.data()});
+  std::vector<double> dk_ref(dk.size()), dv_ref(dv.size()), dsinks_ref(c.heads);
+  const double tolerance = sizeof(T) == 4 ? 3e-5 : 60 * kUlp<T>;
+  for (size_t b = 0; b < c.batch; ++b) {
+    for (size_t h = 0; h < c.heads; ++h) {
+      for (size_t i = 0; i < L; ++i) {
+        const size_t row = (b * c.heads + h) * L + i;
+        double log;
+        const auto p = c.weights(b, h, i, &log);
+        const bool blind = log < -1e38;
+        std::vector<double> dp(S);
+        double delta = 0;
+        for (size_t j = 0; j < S; ++j) {
+          for (size_t x = 0; x < c.vdim; ++x) {
+            dp[j] += number(g[row * c.vdim + x]) * c.v_at(b, h, j, x);
+            dv_ref[((b * c.kv_heads + h / group) * S + j) * c.vdim + x] +=
+                p[j] * number(g[row * c.vdim + x]);
+          }
+          delta += p[j] * dp[j];
+        }
+        if (c.sinks) dsinks_ref[h] -= std::exp(double(c.sink[h]) - log) * delta;
+        std::vector<double> dq_ref(c.dim);
+        for (size_t j = 0; j < S; ++j) {
+          const double ds = blind ? 0 : p[j] * (dp[j] - delta);
+          ASSERT_NEAR(dmask[row * S + j], ds, tolerance);
+          for (size_t x = 0; x < c.dim; ++x) {
+            dq_ref[x] += ds * c.k_at(b, h, j, x) * double(c.args.scale);
+            dk_ref[((b * c.kv_heads + h / group) * S + j) * c.dim + x] +=
+                ds * c.q_at(b, h, i, x) * double(c.args.scale);
+          }
+        }
+        for (size_t x = 0; x < c.dim; ++x)
+          ASSERT_NEAR(number(dq[row * c.dim + x]), dq_ref[x], tolerance);
+      }
+    }
+  }
+  for (size_t i = 0; i < dk.size(); ++i) ASSERT_NEAR(number(dk[i]), dk_ref[i], tolerance * 3);
+  for (size_t i = 0; i < dv.size(); ++i) ASSERT_NEAR(number(dv[i]), dv_ref[i], tolerance * 3);
+  for (size_t h = 0; h < c.heads; ++h) ASSERT_NEAR(dsinks[h], dsinks_ref[h], tolerance * 10);
+}
+
+TEST(Attention, Gradients) {
+  on_every_target([] {
+    for (const Mask mask : {Mask::none, Mask::causal, Mask::boolean, Mask::additive}) {
+      for (const bool sinks : {false, true}) {
+        attends_backwards<float>({2, 6, 2, 37, 53, 24, 24, mask, sinks});
+        attends_backwards<float>({1, 2, 1, 50, 150, 16, 40, mask, sinks});
+        attends_backwards<float>({1, 3, 1, 20, 7, 9, 5, mask, sinks});
+        attends_backwards<bfloat16_t>({1, 2, 2, 9, 20, 16, 16, mask, sinks});
+      }
+    }
+  });
+}
+
+TEST(Attention, SameBitsOnAnyNumberOfThreads) {
+  const int threads = num_threads();
+  std::vector<float> results[2];
+  for (const size_t queries : {1, 300}) {
+    Case<float> c{1, 6, 2, queries, 700, 64, 64, Mask::causal};
+    c.build();
+    for (int t : {1, 3}) {
+      set_num_threads(t);
+      auto& out = results[t / 2];
+      out.assign(6 * queries * 64, 0.0f);
+      const int64_t strides[] = {0, int64_t(queries * 64), 64, 1};
+      attention(c.args, out.data(), strides, nullptr);
+    }
+    EXPECT_EQ(results[0], results[1]);
+  }
+  set_num_threads(threads);
+}
+
 TEST(Attention, Edges) {
   const float inf = std::numeric_limits<float>::infinity();
   for (const size_t queries : {2, 30}) {

@@ -1,0 +1,282 @@
+// backend/cpu/fast/attention_vjp.cpp: the gradient of attention. Probabilities are recomputed block
+// by block from the saved logarithms of their denominators, once for dq (blocks of queries own
+// their rows) and once for dk and dv (blocks of keys own theirs): nothing is added up across
+// threads.
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "backend/cpu/fast/check.h"
+#include "backend/cpu/fast/fast.h"
+#include "backend/cpu/fast/scratch.h"
+#include "backend/cpu/parallel.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/fast/attention_vjp.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "backend/cpu/fast/attention-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace mlx::core::cpu::HWY_NAMESPACE {
+namespace {
+
+constexpr size_t kKeys = 128;
+constexpr size_t kRows = 84;
+
+size_t row_index(const Attention& a, size_t b, size_t head, size_t query) {
+  return (b * a.heads + head) * a.queries + query;
+}
+
+/** A piece of scratch memory, taken in turn. */
+struct Pieces {
+  float* at;
+  float* take(size_t n) {
+    float* piece = at;
+    at += round_up(n, 16);
+    return piece;
+  }
+};
+
+/** Memory of one task: rows of queries against a block of keys. */
+struct Work {
+  size_t dim, vdim;            // padded to whole panels
+  float *q, *g;                // [kRows][dim] times scale, [kRows][vdim]: queries and dout
+  float *k, *v;                // [kKeys][dim], [kKeys][vdim]
+  float *k_across, *v_across;  // transposed panels
+  float *p, *ds;               // [kRows][kKeys]: probabilities, gradient of scores
+  float* panels;               // of q, g or k
+  float *sum, *sum2;           // results, up to kKeys x wider of dim and vdim
+
+  Work(const Attention& a, Scratch& scratch)
+      : dim(round_up(a.head_dim, kTileCols)), vdim(round_up(a.value_dim, kTileCols)) {
+    const size_t wide = std::max(dim, vdim);
+    Pieces pieces{scratch.floats((kRows + 3 * kKeys) * (dim + vdim) + 2 * kRows * kKeys +
+                                 kKeys * wide + 11 * 16)};
+    q = pieces.take(kRows * dim);
+    g = pieces.take(kRows * vdim);
+    k = pieces.take(kKeys * dim);
+    v = pieces.take(kKeys * vdim);
+    k_across = pieces.take(kKeys * dim);
+    v_across = pieces.take(kKeys * vdim);
+    p = pieces.take(kRows * kKeys);
+    ds = pieces.take(kRows * kKeys);
+    panels = pieces.take(kKeys * wide);
+    sum = pieces.take(kKeys * dim);
+    sum2 = pieces.take(kKeys * vdim);
+  }
+};
+
+void read_queries(const Attention& a, const AttentionOperand& dout, const RowMap& map, size_t b,
+                  size_t row0, size_t rows, Work& w) {
+  for (size_t r = 0; r < rows; ++r) {
+    const size_t head = map.head(row0 + r);
+    const size_t query = map.query(row0 + r);
+    read_row(a.dtype, a.q, b, head, query, a.head_dim, w.dim, a.scale, w.q + r * w.dim);
+    read_row(a.dtype, dout, b, head, query, a.value_dim, w.vdim, 1.0f, w.g + r * w.vdim);
+  }
+}
+
+void read_keys(const Attention& a, size_t b, size_t kv, size_t key, size_t n, Work& w) {
+  for (size_t j = 0; j < n; ++j) {
+    read_row(a.dtype, a.k, b, kv, key + j, a.head_dim, w.dim, 1.0f, w.k + j * w.dim);
+    read_row(a.dtype, a.v, b, kv, key + j, a.value_dim, w.vdim, 1.0f, w.v + j * w.vdim);
+  }
+  to_panels_transposed(w.k, w.dim, n, a.head_dim, w.k_across);
+  to_panels_transposed(w.v, w.vdim, n, a.value_dim, w.v_across);
+}
+
+/** p and ds of rows read by read_queries against keys read by read_keys. */
+void recompute(const Attention& a, const RowMap& map, size_t b, size_t row0, size_t rows,
+               size_t key, size_t n, const float* lse, const float* delta, Work& w) {
+  const DF d;
+  const size_t padded = round_up(n, kTileCols);
+  tile_block(rows, padded, a.head_dim, w.q, w.dim, 1, w.k_across, w.p, kKeys, false);
+  tile_block(rows, padded, a.value_dim, w.g, w.vdim, 1, w.v_across, w.ds, kKeys, false);
+  for (size_t r = 0; r < rows; ++r) {
+    const size_t head = map.head(row0 + r);
+    const size_t query = map.query(row0 + r);
+    const size_t at = row_index(a, b, head, query);
+    float* p = w.p + r * kKeys;
+    float* ds = w.ds + r * kKeys;
+    mask_scores(a, b, head, query, key, n, p);
+    // A query that saw nothing looked at all keys alike, whatever the scores.
+    const bool blind = lse[at] < 0.999f * kMasked && lse[at] >= kMasked;
+    if (blind) {
+      std::fill(p, p + n, 1.0f / float(a.keys));
+      std::fill(p + n, p + padded, 0.0f);
+      std::fill(ds, ds + padded, 0.0f);
+      continue;
+    }
+    exp_in_place(p, n, padded, lse[at]);
+    const VF shift = hn::Set(d, delta[at]);
+    for (size_t j = 0; j < padded; j += hn::Lanes(d)) {
+      const VF x = hn::Sub(hn::LoadU(d, ds + j), shift);
+      hn::StoreU(hn::Mul(hn::LoadU(d, p + j), x), d, ds + j);
+    }
+    for (size_t j = n; j < padded; ++j) ds[j] = 0.0f;
+  }
+}
+
+/** delta = sum over an output row of dout * out. */
+void deltas(const Attention& a, const AttentionOperand& out, const AttentionOperand& dout,
+            size_t begin, size_t end, float* delta) {
+  static thread_local Scratch scratch;
+  const DF d;
+  float* x = scratch.floats(2 * a.value_dim);
+  float* y = x + a.value_dim;
+  for (size_t i = begin; i < end; ++i) {
+    const size_t b = i / a.queries / a.heads;
+    const size_t h = i / a.queries % a.heads;
+    read_row(a.dtype, out, b, h, i % a.queries, a.value_dim, a.value_dim, 1.0f, x);
+    read_row(a.dtype, dout, b, h, i % a.queries, a.value_dim, a.value_dim, 1.0f, y);
+    delta[i] = sum_of_terms(d, x, a.value_dim, [&](size_t c, VF v) HWY_ATTR {
+      const size_t left = a.value_dim - c;
+      return hn::Mul(v, left >= hn::Lanes(d) ? hn::LoadU(d, y + c) : load_n(d, y + c, left));
+    });
+  }
+}
+
+/** dq and dmask of rows [row0, row0 + rows) of one key head. */
+void query_grads(const Attention& a, const AttentionOperand& dout, const float* lse,
+                 const float* delta, const AttentionGrads& to, size_t b, size_t kv, size_t row0,
+                 size_t rows) {
+  static thread_local Scratch scratch;
+  const RowMap map{a.heads / a.kv_heads, kv};
+  Work w(a, scratch);
+  read_queries(a, dout, map, b, row0, rows, w);
+  std::fill(w.sum, w.sum + rows * w.dim, 0.0f);
+  // All keys where dmask is wanted: it is zero, not unset, where nothing is seen.
+  const size_t end =
+      to.dmask ? a.keys : keys_that_matter(a, map.query(row0), map.query(row0 + rows - 1));
+  for (size_t key = 0; key < end; key += kKeys) {
+    const size_t n = std::min(kKeys, end - key);
+    read_keys(a, b, kv, key, n, w);
+    recompute(a, map, b, row0, rows, key, n, lse, delta, w);
+    if (to.dmask) {
+      for (size_t r = 0; r < rows; ++r) {
+        const size_t at = row_index(a, b, map.head(row0 + r), map.query(row0 + r));
+        std::copy_n(w.ds + r * kKeys, n, to.dmask + at * a.keys + key);
+      }
+    }
+    if (to.dq) {
+      to_panels(w.k, w.dim, n, w.dim, w.panels);
+      tile_block(rows, w.dim, n, w.ds, kKeys, 1, w.panels, w.sum, w.dim, true);
+    }
+  }
+  if (!to.dq) return;
+  for (size_t r = 0; r < rows; ++r) {
+    scale_in_place(w.sum + r * w.dim, a.head_dim, a.scale);
+    const size_t at = row_index(a, b, map.head(row0 + r), map.query(row0 + r));
+    write_row(a.dtype, to.dq, int64_t(at * a.head_dim), 1, w.sum + r * w.dim, a.head_dim);
+  }
+}
+
+/** dk and dv of keys [key, key + n) of one key head, n <= kKeys. */
+void key_grads(const Attention& a, const AttentionOperand& dout, const float* lse,
+               const float* delta, const AttentionGrads& to, size_t b, size_t kv, size_t key,
+               size_t n) {
+  static thread_local Scratch scratch;
+  const RowMap map{a.heads / a.kv_heads, kv};
+  Work w(a, scratch);
+  read_keys(a, b, kv, key, n, w);
+  std::fill(w.sum, w.sum + n * w.dim, 0.0f);
+  std::fill(w.sum2, w.sum2 + n * w.vdim, 0.0f);
+  const size_t all = map.group * a.queries;
+  for (size_t row = 0; row < all; row += kRows) {
+    const size_t rows = std::min(kRows, all - row);
+    if (keys_that_matter(a, map.query(row), map.query(row + rows - 1)) <= key) continue;
+    read_queries(a, dout, map, b, row, rows, w);
+    recompute(a, map, b, row, rows, key, n, lse, delta, w);
+    to_panels(w.q, w.dim, rows, w.dim, w.panels);
+    tile_block(n, w.dim, rows, w.ds, 1, kKeys, w.panels, w.sum, w.dim, true);
+    to_panels(w.g, w.vdim, rows, w.vdim, w.panels);
+    tile_block(n, w.vdim, rows, w.p, 1, kKeys, w.panels, w.sum2, w.vdim, true);
+  }
+  for (size_t j = 0; j < n; ++j) {
+    const size_t at = (b * a.kv_heads + kv) * a.keys + key + j;
+    if (to.dk)
+      write_row(a.dtype, to.dk, int64_t(at * a.head_dim), 1, w.sum + j * w.dim, a.head_dim);
+    if (to.dv)
+      write_row(a.dtype, to.dv, int64_t(at * a.value_dim), 1, w.sum2 + j * w.vdim, a.value_dim);
+  }
+}
+
+}  // namespace
+}  // namespace mlx::core::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace mlx::core::cpu {
+namespace {
+
+HWY_EXPORT(deltas);
+HWY_EXPORT(query_grads);
+HWY_EXPORT(key_grads);
+
+constexpr size_t kBand = 84;         // kRows
+constexpr size_t kKeysOfTask = 128;  // kKeys
+
+/** A sink takes the share exp(sink - lse) of a query's softmax and gives nothing for it. */
+void sink_grads(const Attention& a, const float* lse, const float* delta, float* dsinks) {
+  for (size_t h = 0; h < a.heads; ++h) {
+    double sum = 0;
+    for (size_t b = 0; a.sinks && b < a.batch; ++b) {
+      for (size_t i = 0; i < a.queries; ++i) {
+        const size_t at = (b * a.heads + h) * a.queries + i;
+        sum -= std::exp(double(a.sinks[h]) - double(lse[at])) * double(delta[at]);
+      }
+    }
+    dsinks[h] = float(sum);
+  }
+}
+
+}  // namespace
+
+void attention_vjp(const Attention& a, const AttentionOperand& out, const float* lse,
+                   const AttentionOperand& dout, const AttentionGrads& grads) {
+  check_float("scaled_dot_product_attention", a.dtype, false);
+  const size_t size = a.dtype == Dtype::Val::float32 ? 4 : 2;
+  const auto zero = [&](void* p, size_t bytes) {
+    if (p) std::fill_n(static_cast<char*>(p), bytes, char(0));
+  };
+  if (a.batch * a.heads * a.queries * a.keys == 0) {
+    zero(grads.dq, a.batch * a.heads * a.queries * a.head_dim * size);
+    zero(grads.dk, a.batch * a.kv_heads * a.keys * a.head_dim * size);
+    zero(grads.dv, a.batch * a.kv_heads * a.keys * a.value_dim * size);
+    zero(grads.dsinks, a.heads * sizeof(float));
+    return;
+  }
+  const size_t rows = a.heads / a.kv_heads * a.queries;
+  const size_t heads = a.batch * a.kv_heads;
+  Scratch scratch;
+  float* delta = scratch.floats(a.batch * a.heads * a.queries);
+  parallel_range(int64_t(a.batch * a.heads * a.queries), 64, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(deltas)(a, out, dout, size_t(begin), size_t(end), delta);
+  });
+  if (grads.dq || grads.dmask) {
+    const size_t bands = (rows + kBand - 1) / kBand;
+    parallel_for(int64_t(heads * bands), [&](int64_t t) {
+      const size_t h = size_t(t) / bands;
+      const size_t row = (bands - 1 - size_t(t) % bands) * kBand;  // long causal rows first
+      HWY_DYNAMIC_DISPATCH(query_grads)
+      (a, dout, lse, delta, grads, h / a.kv_heads, h % a.kv_heads, row,
+       std::min(kBand, rows - row));
+    });
+  }
+  if (grads.dk || grads.dv) {
+    const size_t blocks = (a.keys + kKeysOfTask - 1) / kKeysOfTask;
+    parallel_for(int64_t(heads * blocks), [&](int64_t t) {
+      const size_t h = size_t(t) / blocks;
+      const size_t key = size_t(t) % blocks * kKeysOfTask;
+      HWY_DYNAMIC_DISPATCH(key_grads)
+      (a, dout, lse, delta, grads, h / a.kv_heads, h % a.kv_heads, key,
+       std::min(kKeysOfTask, a.keys - key));
+    });
+  }
+  if (grads.dsinks) sink_grads(a, lse, delta, grads.dsinks);
+}
+
+}  // namespace mlx::core::cpu
+#endif
