@@ -37,7 +37,7 @@ def surroundings():
     return names
 
 
-@pytest.mark.parametrize("test", parts())
+@pytest.mark.parametrize("test", list(parts()))
 def test_example(test):
     mx.random.seed(0)
     test.globs = {**test.globs, **surroundings()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from textwrap import indent
+from types import FunctionType
 from typing import Any
 
 import mlx.core as mx
@@ -43,8 +44,9 @@ class Module(dict):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if "__call__" in cls.__dict__:
-            cls.__call__ = locate_errors(cls.__dict__["__call__"])
+        call = cls.__dict__.get("__call__")
+        if isinstance(call, FunctionType):
+            cls.__call__ = locate_errors(call)
 
     def __init__(self):
         """To be called first in the ``__init__`` of every subclass."""
