@@ -1,0 +1,157 @@
+// backend/cpu/gemm/micro-inl.h: packing and the microkernel, on Highway vectors.
+// Included inside a target's namespace, so it must not include anything itself.
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Rows of a microkernel: with two vectors a row, what the registers hold.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kMaxRows = 14;
+#elif HWY_ARCH_ARM_A64
+constexpr int kMaxRows = 12;
+#else
+constexpr int kMaxRows = 6;
+#endif
+
+template <class T>
+constexpr int kLanesOf = HWY_MAX_BYTES / sizeof(T);
+
+/** acc + a * b; integers wrap. */
+template <class V>
+HWY_INLINE V mul_add(V a, V b, V acc) {
+  if constexpr (hwy::IsFloat<hn::TFromV<V>>())
+    return hn::MulAdd(a, b, acc);
+  else
+    return hn::Add(acc, hn::Mul(a, b));
+}
+
+/** R rows, NV vectors of columns, over k steps. A's element (r, k) is a[r * a_row + k * a_k], or,
+ *  packed, a[k * kStride + r]; B's row k starts at b + k * b_k. */
+template <class T, int R, int NV, int kStride>
+HWY_NOINLINE HWY_ATTR void micro(int64_t k, const T* HWY_RESTRICT a, int64_t a_row, int64_t a_k,
+                                 const T* HWY_RESTRICT b, int64_t b_k, T* HWY_RESTRICT c,
+                                 int64_t ldc, bool add) {
+  const hn::ScalableTag<T> d;
+  constexpr int N = kLanesOf<T>;
+  hn::Vec<decltype(d)> acc[R][NV];
+  HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) {
+      acc[r][v] = hn::Zero(d);
+      __builtin_prefetch(c + r * ldc + v * N, 1);
+    }
+  }
+  if constexpr (kStride > 0) {
+    a_row = 1;
+    a_k = kStride;
+  }
+  HWY_UNROLL(1) for (; k > 0; --k) {
+    hn::Vec<decltype(d)> bv[NV];
+    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * N);
+    HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+      const auto av = hn::Set(d, a[r * a_row]);
+      HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = mul_add(av, bv[v], acc[r][v]);
+    }
+    a += a_k;
+    b += b_k;
+  }
+  HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) {
+      T* out = c + r * ldc + v * N;
+      if (add) acc[r][v] = hn::Add(acc[r][v], hn::LoadU(d, out));
+      hn::StoreU(acc[r][v], d, out);
+    }
+  }
+}
+
+template <class T>
+using Micro = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, bool);
+
+/** Microkernels of kStep, 2 kStep, ... rows; [0]: two vectors wide, [1]: one. */
+template <class T, int kStep, int kStride, int... I>
+constexpr auto make_micros(std::integer_sequence<int, I...>) {
+  return std::array<std::array<Micro<T>, sizeof...(I)>, 2>{
+      {{micro<T, (I + 1) * kStep, 2, kStride>...}, {micro<T, (I + 1) * kStep, 1, kStride>...}}};
+}
+template <class T, int kStep, int kStride>
+inline constexpr auto kMicros =
+    make_micros<T, kStep, kStride>(std::make_integer_sequence<int, kMaxRows / kStep>());
+
+// ---- loads with conversion: a vector of D's lanes from memory of another type ----
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const hn::TFromD<D>* p) {
+  return hn::LoadU(d, p);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const bfloat16_t* p) {
+  const hn::RebindToUnsigned<D> du;
+  const hn::Rebind<uint16_t, D> d16;
+  auto bits = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(p));
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, bits)));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const float16_t* p) {
+  const hn::Rebind<hwy::float16_t, D> d16;
+  return hn::PromoteTo(d, hn::LoadU(d16, reinterpret_cast<const hwy::float16_t*>(p)));
+}
+template <
+    class D, class In,
+    std::enable_if_t<std::is_integral_v<In> && (sizeof(In) < sizeof(hn::TFromD<D>))>* = nullptr>
+HWY_INLINE hn::Vec<D> load(D d, const In* p) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<In, D>(), p));
+}
+
+/** Packs `lanes` (at most W) sequences of k elements as out[k][W], short lanes filled with 0.
+ *  Element (l, k) is src[l * lane_stride + k * k_stride]. */
+template <class In, class T, int W>
+HWY_NOINLINE HWY_ATTR void pack_panel(const In* HWY_RESTRICT src, int64_t lane_stride,
+                                      int64_t k_stride, int64_t lanes, int64_t k,
+                                      T* HWY_RESTRICT out) {
+  constexpr int kBlock = 16 / sizeof(T);  // lanes of a 128-bit vector
+  const hn::FixedTag<T, kBlock> db;
+  if (lane_stride != 1 && k_stride == 1) {
+    // Square blocks turned in registers. Where fewer lanes are left than a block has, it spills
+    // over what is written later: the short lanes and the next row. So the last lanes go first.
+    for (int64_t l = (lanes - 1) / kBlock * kBlock; l >= 0; l -= kBlock) {
+      const int64_t left = std::min<int64_t>(kBlock, lanes - l);
+      const bool spills = left < kBlock;
+      const In* s[kBlock];
+      for (int y = 0; y < kBlock; ++y) s[y] = src + (l + (y < left ? y : 0)) * lane_stride;
+      int64_t x = 0;
+      for (; !(spills && l == 0) && x + kBlock + spills <= k; x += kBlock) {
+        T* o = out + x * W + l;
+        auto r0 = load(db, s[0] + x), r1 = load(db, s[1] + x);
+        if constexpr (kBlock == 4) {
+          auto r2 = load(db, s[2] + x), r3 = load(db, s[3] + x);
+          auto t0 = hn::InterleaveLower(db, r0, r2), t1 = hn::InterleaveLower(db, r1, r3);
+          auto t2 = hn::InterleaveUpper(db, r0, r2), t3 = hn::InterleaveUpper(db, r1, r3);
+          hn::StoreU(hn::InterleaveLower(db, t0, t1), db, o);
+          hn::StoreU(hn::InterleaveUpper(db, t0, t1), db, o + W);
+          hn::StoreU(hn::InterleaveLower(db, t2, t3), db, o + 2 * W);
+          hn::StoreU(hn::InterleaveUpper(db, t2, t3), db, o + 3 * W);
+        } else {
+          hn::StoreU(hn::InterleaveLower(db, r0, r1), db, o);
+          hn::StoreU(hn::InterleaveUpper(db, r0, r1), db, o + W);
+        }
+      }
+      for (; x < k; ++x)
+        for (int64_t y = 0; y < left; ++y) out[x * W + l + y] = static_cast<T>(s[y][x]);
+    }
+  } else if (lane_stride == 1) {
+    constexpr int N = W % kLanesOf<T> == 0 ? kLanesOf<T> : kBlock;
+    const hn::FixedTag<T, N> d;
+    for (int64_t x = 0; x < k; ++x) {
+      const In* s = src + x * k_stride;
+      T* o = out + x * W;
+      int64_t l = 0;
+      for (; l + N <= lanes; l += N) hn::StoreU(load(d, s + l), d, o + l);
+      for (; l < lanes; ++l) o[l] = static_cast<T>(s[l]);
+    }
+  } else {
+    for (int64_t x = 0; x < k; ++x)
+      for (int64_t l = 0; l < lanes; ++l)
+        out[x * W + l] = static_cast<T>(src[l * lane_stride + x * k_stride]);
+  }
+  if (lanes < W) {
+    for (int64_t x = 0; x < k; ++x)
+      for (int64_t l = lanes; l < W; ++l) out[x * W + l] = T(0);
+  }
+}
