@@ -101,6 +101,16 @@ array array_at(const std::shared_ptr<const Bytes>& bytes, size_t offset, const S
   return array(shape, dtype, std::make_shared<Load>(to_stream(s), bytes, offset, swap_bytes), {});
 }
 
+std::string quoted(const std::string& text) {
+  constexpr size_t kLongest = 120;
+  std::string out;
+  out.append(1, '\'').append(text, 0, kLongest).append(text.size() > kLongest ? "...'" : "'");
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out;
+}
+
 array evaluated(const array& a) {
   array out = contiguous(a);
   out.eval();

@@ -79,6 +79,9 @@ array array_at(const std::shared_ptr<const Bytes>& bytes, size_t offset, const S
 void write_atomically(const std::string& path, const std::string& tag,
                       const std::function<void(Writer&)>& write);
 
+/** Text of a file as error messages can show it: in quotes, printable, not too long. */
+std::string quoted(const std::string& text);
+
 /** The value in row-major memory. */
 array evaluated(const array& a);
 

@@ -77,27 +77,27 @@ GGUFMetaData read_array(io::Cursor& in, const std::string& key, int depth = 0) {
   auto type = in.value<uint32_t>("the metadata");
   auto count = in.value<uint64_t>("the metadata");
   if (type >= kTypes)
-    fail("Metadata '" + key + "' has the unknown type " + std::to_string(type) + ".");
+    fail("Metadata " + io::quoted(key) + " has the unknown type " + std::to_string(type) + ".");
   // Every element takes at least the bytes of its type: a count beyond that is refused at once.
   if (count > in.left() / kTypeInfo[type].bytes)
-    fail("The file ends inside metadata '" + key + "'.");
+    fail("The file ends inside metadata " + io::quoted(key) + ".");
   if (type == String) {
     std::vector<std::string> strings;
     for (uint64_t i = 0; i < count; ++i) strings.push_back(read_string(in));
     return strings;
   }
   if (type == Array) {  // arrays of arrays have no place in the result; they are read past
-    if (depth > 8) fail("Metadata '" + key + "' is nested too deeply.");
+    if (depth > 8) fail("Metadata " + io::quoted(key) + " is nested too deeply.");
     for (uint64_t i = 0; i < count; ++i) read_array(in, key, depth + 1);
     return std::monostate{};
   }
-  if (count > INT32_MAX) fail("Metadata '" + key + "' is too large.");
+  if (count > INT32_MAX) fail("Metadata " + io::quoted(key) + " is too large.");
   return read_numbers(in, static_cast<Type>(type), count, {static_cast<ShapeElem>(count)});
 }
 
 GGUFMetaData read_value(io::Cursor& in, uint32_t type, const std::string& key) {
   if (type >= kTypes)
-    fail("Metadata '" + key + "' has the unknown type " + std::to_string(type) + ".");
+    fail("Metadata " + io::quoted(key) + " has the unknown type " + std::to_string(type) + ".");
   if (type == String) return read_string(in);
   if (type == Array) return read_array(in, key);
   return read_numbers(in, static_cast<Type>(type), 1, {});
@@ -137,12 +137,13 @@ Tensor read_tensor(io::Cursor& in) {
   Tensor t;
   t.name = read_string(in);
   auto ndim = in.value<uint32_t>("the tensor directory");
-  if (ndim > 8) fail("Tensor '" + t.name + "' has " + std::to_string(ndim) + " dimensions.");
+  if (ndim > 8)
+    fail("Tensor " + io::quoted(t.name) + " has " + std::to_string(ndim) + " dimensions.");
   uint64_t elements = 1;
   for (uint32_t i = 0; i < ndim; ++i) {
     auto n = in.value<uint64_t>("the tensor directory");
     if (n > INT32_MAX || __builtin_mul_overflow(elements, n, &elements)) {
-      fail("Tensor '" + t.name + "' is too large.");
+      fail("Tensor " + io::quoted(t.name) + " is too large.");
     }
     t.shape.insert(t.shape.begin(), static_cast<ShapeElem>(n));  // the file has the last axis first
   }
@@ -153,12 +154,13 @@ Tensor read_tensor(io::Cursor& in) {
     if (type.number == number) t.type = &type;
   }
   if (!t.type) {
-    fail("Tensor '" + t.name + "' has the type " + std::to_string(number) +
+    fail("Tensor " + io::quoted(t.name) + " has the type " + std::to_string(number) +
          ", which is not supported.");
   }
   if (t.type->values > 1 && (ndim == 0 || t.shape.back() % int(t.type->values) != 0)) {
-    fail("Tensor '" + t.name + "' of shape " + to_string(t.shape) + " does not consist of whole " +
-         t.type->name + " blocks of " + std::to_string(t.type->values) + ".");
+    fail("Tensor " + io::quoted(t.name) + " of shape " + to_string(t.shape) +
+         " does not consist of whole " + t.type->name + " blocks of " +
+         std::to_string(t.type->values) + ".");
   }
   t.blocks = elements / t.type->values;
   return t;
@@ -167,7 +169,7 @@ Tensor read_tensor(io::Cursor& in) {
 void add_tensor(const Tensor& t, const std::shared_ptr<const io::Bytes>& bytes, size_t offset,
                 std::unordered_map<std::string, array>& out, StreamOrDevice s) {
   auto put = [&](const std::string& name, const array& a) {
-    if (!out.emplace(name, a).second) fail("Tensor '" + name + "' occurs twice.");
+    if (!out.emplace(name, a).second) fail("Tensor " + io::quoted(name) + " occurs twice.");
   };
   if (t.type->dtype)
     return put(t.name, io::array_at(bytes, offset, t.shape, *t.type->dtype, false, s));
@@ -286,7 +288,7 @@ GGUFLoad load_gguf(const std::string& file, StreamOrDevice s) {
     if (__builtin_mul_overflow(t.blocks, uint64_t(t.type->bytes), &size) ||
         __builtin_add_overflow(start, t.offset, &end) || __builtin_add_overflow(end, size, &end) ||
         end > bytes->size()) {
-      fail("Tensor '" + t.name + "' lies beyond the end of " + file +
+      fail("Tensor " + io::quoted(t.name) + " lies beyond the end of " + file +
            ". Perhaps an incomplete download?");
     }
     add_tensor(t, bytes, start + t.offset, out.first, s);

@@ -137,7 +137,8 @@ class HeaderParser {
         }
       }
     }
-    throw std::invalid_argument(kTag + ("Unsupported array type '" + d + "' in " + label_));
+    throw std::invalid_argument(kTag +
+                                ("Unsupported array type " + io::quoted(d) + " in " + label_));
   }
 
   const char* p_;

@@ -41,7 +41,7 @@ Dtype dtype_named(const std::string& name) {
   for (const auto& n : kNames) {
     if (name == n.name) return n.dtype;
   }
-  throw std::runtime_error("[safetensor] unsupported dtype " + name);
+  throw std::runtime_error("[safetensor] unsupported dtype " + io::quoted(name));
 }
 
 const char* name_of(Dtype dtype) {
@@ -52,7 +52,7 @@ const char* name_of(Dtype dtype) {
 }
 
 [[noreturn]] void invalid(const std::string& name, const std::string& what) {
-  throw std::runtime_error(kTag + ("Tensor '" + name + "' " + what));
+  throw std::runtime_error(kTag + ("Tensor " + io::quoted(name) + " " + what));
 }
 
 uint64_t unsigned_at(const json& j, const std::string& name) {
