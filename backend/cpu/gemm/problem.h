@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "backend/cpu/parallel.h"
 #include "mlx/types/half_types.h"
@@ -27,6 +28,20 @@ struct Problem {
 
   bool plain() const { return alpha == 1 && !d; }
 };
+
+constexpr int kMaxThin = 8;  // rows of an operand that is not worth packing the other for
+
+/** The problem with its operands' roles changed: C's transpose. Only for a C of one column, whose
+ *  elements are contiguous either way. */
+inline Problem turned(const Problem& p) {
+  Problem q = p;
+  std::swap(q.m, q.n);
+  q.a = p.b, q.a_row = p.b_col, q.a_col = p.b_row;
+  q.b = p.a, q.b_row = p.a_col, q.b_col = p.a_row;
+  q.d_row = p.d_col, q.d_col = p.d_row;
+  q.ldc = p.m;
+  return q;
+}
 
 void run_float32(const Problem& p);
 void run_float16(const Problem& p);

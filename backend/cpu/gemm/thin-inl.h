@@ -2,8 +2,6 @@
 // wide one, is read once, in the order it lies in memory, and never packed.
 // Included inside a target's namespace, so it must not include anything itself.
 
-constexpr int kMaxThin = 8;
-
 /** Rows of the wide operand that one dot kernel reads side by side, for T thin rows. */
 constexpr int dot_rows(int T) {
   if (kMaxRows == 14) return T <= 6 ? 4 : 3;
@@ -115,18 +113,6 @@ constexpr auto make_thin(std::integer_sequence<int, I...>) {
 }
 template <class In, class T>
 inline constexpr auto kThin = make_thin<In, T>(std::make_integer_sequence<int, kMaxThin>());
-
-/** The problem with its operands' roles changed: C's transpose. Only for a C of one column, whose
- *  elements are contiguous either way. */
-inline Problem turned(const Problem& p) {
-  Problem q = p;
-  std::swap(q.m, q.n);
-  q.a = p.b, q.a_row = p.b_col, q.a_col = p.b_row;
-  q.b = p.a, q.b_row = p.a_col, q.b_col = p.a_row;
-  q.d_row = p.d_col, q.d_col = p.d_row;
-  q.ldc = p.m;
-  return q;
-}
 
 /** Serves the problem if it is thin and one operand can be read as it lies. */
 template <class U>
