@@ -38,9 +38,8 @@ T combine(T a, T b) {
 struct Combine {
   // dst[i * stride] with updates[i]
   void (*run)(char* dst, int64_t stride, const char* updates, size_t n);
-  // base[offsets[i]] with updates[i], for offsets in [low, high)
-  void (*at)(char* base, const int64_t* offsets, const char* updates, size_t n, int64_t low,
-             int64_t high);
+  // base[offsets[i]] with updates[i]
+  void (*at)(char* base, const int64_t* offsets, const char* updates, size_t n);
 };
 
 template <Op op, typename T>
@@ -56,13 +55,10 @@ void combine_run(char* dst, int64_t stride, const char* updates, size_t n) {
 }
 
 template <Op op, typename T>
-void combine_at(char* base, const int64_t* offsets, const char* updates, size_t n, int64_t low,
-                int64_t high) {
+void combine_at(char* base, const int64_t* offsets, const char* updates, size_t n) {
   T* d = reinterpret_cast<T*>(base);
   const T* u = reinterpret_cast<const T*>(updates);
-  for (size_t i = 0; i < n; ++i) {
-    if (offsets[i] >= low && offsets[i] < high) d[offsets[i]] = combine<op>(d[offsets[i]], u[i]);
-  }
+  for (size_t i = 0; i < n; ++i) d[offsets[i]] = combine<op>(d[offsets[i]], u[i]);
 }
 
 Combine combine_for(Op op, Dtype dtype) {
@@ -158,15 +154,7 @@ void scatter(const Scatter& p, const std::vector<array>& inputs, std::vector<arr
     char* dst = out.data<char>();
     const char* upd = from.data<char>();
     size_t item = out.itemsize();
-    if (slice_n == 1) {
-      int64_t total = static_cast<int64_t>(out.size());
-      size_t parts = count >= (1 << 15) ? 4 : 1;
-      parallel_range(parts, 1, [&](size_t begin, size_t end) {
-        c.at(dst, offsets.data(), upd, count, total * int64_t(begin) / int64_t(parts),
-             total * int64_t(end) / int64_t(parts));
-      });
-      return;
-    }
+    if (slice_n == 1) return c.at(dst, offsets.data(), upd, count);
     const Walk<1> slice(sizes.data(), sizes.size(), {strides.data()});
     size_t grain = std::max<size_t>(64, (1 << 14) / std::max<size_t>(1, count));
     parallel_range(slice_n, grain, [&](size_t begin, size_t end) {
@@ -229,12 +217,12 @@ void scatter_axis(const ScatterAxis& p, const std::vector<array>& inputs,
                        const char* upd = from.data<char>() + (o * along * inner + first) * item;
                        const int64_t* off = offsets.data() + o * along * inner + first;
                        if (inner == 1) {
-                         c.at(base, off, upd, along, INT64_MIN, INT64_MAX);
+                         c.at(base, off, upd, along);
                          continue;
                        }
                        for (size_t j = 0; j < along; ++j, off += inner, upd += inner * item) {
                          for (size_t i = 0; i < n; ++i) at[i] = off[i] + int64_t(i);
-                         c.at(base, at, upd, n, INT64_MIN, INT64_MAX);
+                         c.at(base, at, upd, n);
                        }
                      }
                    });
