@@ -1,9 +1,13 @@
 // python/src/module.cpp: the Python module mlx.core.
+#include <cstdlib>
+
 #include "bind.h"
 #include "convert.h"
 #include "mlx/version.h"
 
 NB_MODULE(core, m) {
+  // Arrays in globals often outlive the module; only developers want to hear about it.
+  nb::set_leak_warnings(std::getenv("MICA_LEAK_WARNINGS") != nullptr);
   m.doc() = "Lazy arrays, operations on them, and transformations of functions.";
   bind_dtypes(m);
   bind_devices(m);

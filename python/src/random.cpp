@@ -20,14 +20,9 @@ uint64_t seed_from_clock() {
 }
 
 // Each thread has a key, so that threads do not wait for each other or take each other's numbers.
-// A list that a thread leaves behind is not given back: the interpreter may be gone by then.
-nb::list& key_list() {
-  thread_local nb::list* list = nullptr;
-  if (!list) {
-    list = new nb::list();
-    list->append(nb::steal(wrap_array(mx::random::key(seed_from_clock()))));
-  }
-  return *list;
+mx::array& thread_key() {
+  thread_local mx::array key = mx::random::key(seed_from_clock());
+  return key;
 }
 
 mx::array key_or_next(nb::handle key) {
@@ -42,11 +37,15 @@ bool is_random_state(nb::handle h) {
   static PyObject* type = nb::type<RandomState>().ptr();
   return reinterpret_cast<PyObject*>(Py_TYPE(h.ptr())) == type;
 }
-nb::list random_state_list() { return key_list(); }
-void set_random_key(const mx::array& key) { key_list()[0] = nb::steal(wrap_array(key)); }
+nb::list random_state_list() {
+  nb::list out;
+  out.append(nb::steal(wrap_array(thread_key())));
+  return out;
+}
+void set_random_key(const mx::array& key) { thread_key() = key; }
 mx::array next_random_key() {
-  auto [keep, use] = mx::random::split(*array_ptr(nb::object(key_list()[0])));
-  set_random_key(keep);
+  auto [keep, use] = mx::random::split(thread_key());
+  thread_key() = keep;
   return use;
 }
 
@@ -58,12 +57,13 @@ void bind_random(nb::module_& parent) {
       "random", "Random numbers, from keys: the same key gives the same numbers.");
   nb::class_<RandomState>(m, "_RandomState",
                           "The random key of this thread, as a container of one array.")
-      .def("__len__", [](const RandomState&) { return nb::len(key_list()); })
+      .def("__len__", [](const RandomState&) { return 1; })
       .def(
-          "__getitem__", [](const RandomState&, int i) { return nb::object(key_list()[i]); },
-          "index"_a, nb::sig("def __getitem__(self, index: int) -> array"))
+          "__getitem__",
+          [](const RandomState&, int i) { return nb::object(random_state_list()[i]); }, "index"_a,
+          nb::sig("def __getitem__(self, index: int) -> array"))
       .def(
-          "__iter__", [](const RandomState&) { return nb::iter(key_list()); },
+          "__iter__", [](const RandomState&) { return nb::iter(random_state_list()); },
           nb::sig("def __iter__(self) -> typing.Iterator[array]"));
   m.attr("state") = nb::cast(RandomState{});
 
