@@ -70,7 +70,9 @@ void bind_array(nb::module_& m) {
       .def_prop_ro("size", &mx::array::size, "The number of elements.")
       .def_prop_ro("itemsize", &mx::array::itemsize, "Bytes of one element.")
       .def_prop_ro("nbytes", &mx::array::nbytes, "Bytes of all elements.")
-      .def_prop_ro("dtype", &mx::array::dtype, "The type of the elements.")
+      .def_prop_ro(
+          "dtype", [](const mx::array& a) { return dtype_object(a.dtype()); },
+          nb::sig("def dtype(self) -> Dtype"), "The type of the elements.")
       .def_prop_ro(
           "T", [](const mx::array& a) { return mx::transpose(a); }, nb::sig("def T(self) -> array"),
           "The array with its axes reversed.")

@@ -88,6 +88,9 @@ std::vector<mx::array> to_array_list(nb::handle obj, const char* op);
 
 nb::tuple shape_tuple(const mx::Shape& shape);
 
+/** The one Python object of a dtype, such as mx.float32. */
+nb::object dtype_object(mx::Dtype d);
+
 /** The name of obj's type as errors show it. */
 std::string py_type_name(nb::handle obj);
 [[noreturn]] void throw_type_error(const std::string& message);

@@ -12,6 +12,16 @@ namespace {
 
 using DtypeOrCategory = std::variant<mx::Dtype, mx::Dtype::Category>;
 
+PyObject* dtype_objects[mx::kNumDtypes];
+
+mx::Dtype dtype_by_name(const std::string& name) {
+  for (int i = 0; i < mx::kNumDtypes; ++i) {
+    mx::Dtype d = mx::dtype_of(static_cast<mx::Dtype::Val>(i));
+    if (name == mx::dtype_to_string(d)) return d;
+  }
+  throw std::invalid_argument("[Dtype] There is no dtype named '" + name + "'.");
+}
+
 bool is_kind(mx::Dtype dtype, nb::handle kind) {
   mx::Dtype other = mx::bool_;
   if (nb::try_cast(kind, other)) return dtype == other;
@@ -53,6 +63,10 @@ std::string info_repr(const char* name, const Info& i) {
 
 }  // namespace
 
+nb::object dtype_object(mx::Dtype d) {
+  return nb::borrow(dtype_objects[static_cast<int>(d.val())]);
+}
+
 void bind_dtypes(nb::module_& m) {
   nb::class_<mx::Dtype>(m, "Dtype", R"(
 The type of the elements of an array, such as ``mx.float32``.
@@ -76,16 +90,22 @@ Types compare equal to themselves only. ``size`` is the number of bytes of one e
           },
           nb::arg().none())
       .def("__hash__", [](const mx::Dtype& d) { return static_cast<int64_t>(d.val()); })
-      // Copies and pickles are looked up by name, so a dtype stays one object.
+      // For pickles, which store a dtype by name.
+      .def(
+          "__init__",
+          [](mx::Dtype* self, const std::string& name) {
+            new (self) mx::Dtype(dtype_by_name(name));
+          },
+          "name"_a)
       .def("__reduce__", [](const mx::Dtype& d) {
-        nb::object getattr = nb::module_::import_("builtins").attr("getattr");
-        std::string name = d == mx::bool_ ? "bool_" : mx::dtype_to_string(d);
-        return nb::make_tuple(getattr, nb::make_tuple(nb::module_::import_("mlx.core"), name));
+        return nb::make_tuple(nb::type<mx::Dtype>(), nb::make_tuple(mx::dtype_to_string(d)));
       });
 
   for (int i = 0; i < mx::kNumDtypes; ++i) {
     mx::Dtype d = mx::dtype_of(static_cast<mx::Dtype::Val>(i));
     m.attr(d == mx::bool_ ? "bool_" : mx::dtype_to_string(d)) = d;
+    dtype_objects[i] =
+        nb::object(m.attr(d == mx::bool_ ? "bool_" : mx::dtype_to_string(d))).release().ptr();
   }
 
   nb::enum_<mx::Dtype::Category>(m, "DtypeCategory",
