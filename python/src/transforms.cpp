@@ -300,6 +300,9 @@ void bind_gc_function(nb::module_& m) {
           },
           "instance"_a.none(), "owner"_a.none() = nb::none())
       .def_prop_ro(
+          "__doc__", [](const GcFunction& self) { return nb::object(self.fun().attr("__doc__")); },
+          nb::sig("def __doc__(self) -> str | None"))
+      .def_prop_ro(
           "__wrapped__", [](const GcFunction& self) { return nb::borrow(self.fun()); },
           nb::sig("def __wrapped__(self) -> typing.Any"))
       .def(
