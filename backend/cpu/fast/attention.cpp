@@ -95,24 +95,74 @@ void many_rows(const Attention& a, const AttentionOut& to, size_t b, size_t kv, 
 // ---- Few rows: keys and values are read once, as they lie
 // -------------------------------------------
 
-/** scores[r * kRun + j] = q_r . k_j for R rows and n keys. */
+/** {sum of a, of b, of c, of d}. */
+HWY_INLINE void four_sums(VF a, VF b, VF c, VF e, float* out) {
+  const DF d;
+  const hn::Repartition<double, DF> pairs;
+  const VF ab = hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
+  const VF ce = hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e));
+  const auto abp = hn::BitCast(pairs, ab);
+  const auto cep = hn::BitCast(pairs, ce);
+  const VF all = hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, abp, cep)),
+                         hn::BitCast(d, hn::InterleaveUpper(pairs, abp, cep)));
+  // Every 128-bit block holds its part of the four sums.
+  constexpr size_t kBlocks = HWY_LANES(float) / 4;
+  if constexpr (kBlocks == 1) {
+    hn::StoreU(all, d, out);
+  } else {
+    const hn::Half<DF> half;
+    const auto two = hn::Add(hn::LowerHalf(half, all), hn::UpperHalf(half, all));
+    if constexpr (kBlocks == 2) {
+      hn::StoreU(two, half, out);
+    } else {
+      const hn::Half<hn::Half<DF>> quarter;
+      hn::StoreU(hn::Add(hn::LowerHalf(quarter, two), hn::UpperHalf(quarter, two)), quarter, out);
+    }
+  }
+}
+
+/** scores[r * scores_row + j] = q_r . k_j for R rows and n keys. */
 template <size_t R, class T>
 HWY_INLINE void dot_keys(const float* q, size_t dim, const T* k, int64_t k_row, size_t n,
                          float* scores, size_t scores_row) {
   const DF d;
   const size_t whole = dim / hn::Lanes(d) * hn::Lanes(d);
-  for (size_t j = 0; j < n; ++j, k += k_row) {
-    VF acc[R + (R == 1)];  // (g++ 12 crashes on arrays of one vector)
+  size_t j = 0;
+  for (; j + 4 <= n; j += 4, k += 4 * k_row) {
+    VF acc[R][4];
     HWY_UNROLL(4)
-    for (size_t r = 0; r < R; ++r) acc[r] = hn::Zero(d);
-    for (size_t c = 0; c < whole; c += hn::Lanes(d)) {
-      const VF v = load(d, k + c);
+    for (size_t r = 0; r < R; ++r) {
       HWY_UNROLL(4)
-      for (size_t r = 0; r < R; ++r) acc[r] = hn::MulAdd(v, hn::LoadU(d, q + r * dim + c), acc[r]);
+      for (size_t i = 0; i < 4; ++i) acc[r][i] = hn::Zero(d);
+    }
+    for (size_t c = 0; c < whole; c += hn::Lanes(d)) {
+      VF key[4];
+      HWY_UNROLL(4)
+      for (size_t i = 0; i < 4; ++i) key[i] = load(d, k + int64_t(i) * k_row + c);
+      HWY_UNROLL(4)
+      for (size_t r = 0; r < R; ++r) {
+        const VF x = hn::LoadU(d, q + r * dim + c);
+        HWY_UNROLL(4)
+        for (size_t i = 0; i < 4; ++i) acc[r][i] = hn::MulAdd(x, key[i], acc[r][i]);
+      }
     }
     HWY_UNROLL(4)
     for (size_t r = 0; r < R; ++r) {
-      float sum = hn::GetLane(hn::SumOfLanes(d, acc[r]));
+      float* s = scores + r * scores_row + j;
+      four_sums(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s);
+      for (size_t c = whole; c < dim; ++c) {
+        for (size_t i = 0; i < 4; ++i)
+          s[i] += float(k[int64_t(i) * k_row + int64_t(c)]) * q[r * dim + c];
+      }
+    }
+  }
+  for (; j < n; ++j, k += k_row) {
+    for (size_t r = 0; r < R; ++r) {
+      VF acc = hn::Zero(d);
+      for (size_t c = 0; c < whole; c += hn::Lanes(d)) {
+        acc = hn::MulAdd(load(d, k + c), hn::LoadU(d, q + r * dim + c), acc);
+      }
+      float sum = hn::GetLane(hn::SumOfLanes(d, acc));
       for (size_t c = whole; c < dim; ++c) sum += float(k[c]) * q[r * dim + c];
       scores[r * scores_row + j] = sum;
     }
@@ -125,18 +175,39 @@ HWY_INLINE void add_values(const float* p, size_t p_row, const T* v, int64_t v_r
                            size_t dim, float* sums) {
   const DF d;
   const size_t whole = dim / hn::Lanes(d) * hn::Lanes(d);
-  for (size_t c = 0; c < whole; c += hn::Lanes(d)) {
-    VF acc[R + (R == 1)];
+  const auto vectors = [&](size_t c, auto count) HWY_ATTR {
+    constexpr size_t kCount = count.value;
+    VF acc[R][kCount + (R * kCount == 1)];  // (g++ 12 crashes on arrays of one vector)
     HWY_UNROLL(4)
-    for (size_t r = 0; r < R; ++r) acc[r] = hn::Zero(d);
+    for (size_t r = 0; r < R; ++r) {
+      HWY_UNROLL(2)
+      for (size_t i = 0; i < kCount; ++i) acc[r][i] = hn::Zero(d);
+    }
     for (size_t j = 0; j < n; ++j) {
-      const VF x = load(d, v + int64_t(j) * v_row + c);
+      VF x[2];
+      HWY_UNROLL(2)
+      for (size_t i = 0; i < kCount; ++i)
+        x[i] = load(d, v + int64_t(j) * v_row + c + i * hn::Lanes(d));
       HWY_UNROLL(4)
-      for (size_t r = 0; r < R; ++r) acc[r] = hn::MulAdd(x, hn::Set(d, p[r * p_row + j]), acc[r]);
+      for (size_t r = 0; r < R; ++r) {
+        const VF weight = hn::Set(d, p[r * p_row + j]);
+        HWY_UNROLL(2)
+        for (size_t i = 0; i < kCount; ++i) acc[r][i] = hn::MulAdd(x[i], weight, acc[r][i]);
+      }
     }
     HWY_UNROLL(4)
-    for (size_t r = 0; r < R; ++r) hn::StoreU(acc[r], d, sums + r * dim + c);
+    for (size_t r = 0; r < R; ++r) {
+      HWY_UNROLL(2)
+      for (size_t i = 0; i < kCount; ++i) {
+        hn::StoreU(acc[r][i], d, sums + r * dim + c + i * hn::Lanes(d));
+      }
+    }
+  };
+  size_t at = 0;
+  for (; at + 2 * hn::Lanes(d) <= whole; at += 2 * hn::Lanes(d)) {
+    vectors(at, std::integral_constant<size_t, 2>());
   }
+  if (at < whole) vectors(at, std::integral_constant<size_t, 1>());
   for (size_t r = 0; r < R; ++r) {
     for (size_t c = whole; c < dim; ++c) {
       float sum = 0;

@@ -76,77 +76,81 @@ void normalise_rows(Dtype::Val dtype, const void* x, const void* weight, const v
   });
 }
 
-/** One row's dx, and its additions to dweight and dbias; each of the three may be null. */
+/** Rows of n values with zeros up to whole vectors after them, of the accumulation type. */
+constexpr size_t padded_of(size_t n) { return (n + 15) / 16 * 16; }
+
 template <class T>
-void normalise_row_vjp(const T* x, const T* weight, const T* dout, size_t n, float eps, bool centre,
-                       T* dx, AccOf<T>* dweight, AccOf<T>* dbias) {
+void read_padded(const T* p, AccOf<T>* out, size_t n) {
+  convert_row(p, out, n);
+  std::fill(out + n, out + padded_of(n), AccOf<T>(0));
+}
+
+/** Rows [begin, end); sums is padded_of(n) values for dweight and as many for dbias. */
+template <class T>
+void band_vjp(const T* x, const T* weight, const T* dout, size_t begin, size_t end, size_t n,
+              float eps, bool centre, T* dx, AccOf<T>* dweight, AccOf<T>* dbias) {
   using A = AccOf<T>;
   const TagOf<T> d;
-  const auto row = moments(x, n, eps, centre);
-  const auto mean = hn::Set(d, row.mean);
-  const auto inverse = hn::Set(d, row.inverse);
-  const size_t lanes = hn::Lanes(d);
-  const auto get = [&](const auto* p, size_t i) HWY_ATTR {
-    return i + lanes <= n ? load(d, p + i) : load_n(d, p + i, n - i);
-  };
-  // dx = inverse (g - mean(g) - xhat mean(g xhat)), g = dout weight; RMS has no mean(g).
-  if (dx) {
-    const auto weighted = [&](size_t i, auto g)
-                              HWY_ATTR { return weight ? hn::Mul(g, get(weight, i)) : g; };
-    const auto xhat = [&](size_t i) HWY_ATTR { return hn::Mul(hn::Sub(get(x, i), mean), inverse); };
-    const A along =
-        sum_of_terms(d, dout, n,
-                     [&](size_t i, auto g) HWY_ATTR { return hn::Mul(weighted(i, g), xhat(i)); }) /
-        A(n);
-    const A level = centre ? sum_of_terms(d, dout, n, weighted) / A(n) : A(0);
-    const auto a = hn::Set(d, along);
-    const auto l = hn::Set(d, level);
-    for (size_t i = 0; i < n; i += lanes) {
-      const auto g = hn::Sub(weighted(i, get(dout, i)), l);
-      const auto v = hn::Mul(inverse, hn::NegMulAdd(xhat(i), a, g));
-      // Sums first: dx may be dout, which they still read at i.
-      const auto go = get(dout, i);
-      if (dweight) {
-        const auto sum = hn::MulAdd(go, xhat(i), get(dweight, i));
-        i + lanes <= n ? store(sum, d, dweight + i) : store_n(sum, d, dweight + i, n - i);
-      }
-      if (dbias) {
-        const auto sum = hn::Add(go, get(dbias, i));
-        i + lanes <= n ? store(sum, d, dbias + i) : store_n(sum, d, dbias + i, n - i);
-      }
-      i + lanes <= n ? store(v, d, dx + i) : store_n(v, d, dx + i, n - i);
-    }
-    return;
+  static thread_local Scratch scratch;
+  const size_t padded = padded_of(n);
+  A* xhat = static_cast<A*>(scratch.get(4 * padded * sizeof(A)));
+  A* g = xhat + padded;
+  A* weighted = g + padded;
+  A* w = weighted + padded;
+  if (weight) {
+    read_padded(weight, w, n);
+  } else {
+    std::fill(w, w + padded, A(1));
   }
-  for (size_t i = 0; i < n; i += lanes) {
-    const auto go = get(dout, i);
-    if (dweight) {
-      const auto xh = hn::Mul(hn::Sub(get(x, i), mean), inverse);
-      const auto sum = hn::MulAdd(go, xh, get(dweight, i));
-      i + lanes <= n ? store(sum, d, dweight + i) : store_n(sum, d, dweight + i, n - i);
+  for (size_t r = begin; r < end; ++r) {
+    const auto row = moments(x + r * n, n, eps, centre);
+    const auto mean = hn::Set(d, row.mean);
+    const auto inverse = hn::Set(d, row.inverse);
+    read_padded(x + r * n, xhat, n);
+    read_padded(dout + r * n, g, n);
+    // dx = inverse (u - mean(u) - xhat mean(u xhat)), u = dout weight; RMS has no mean(u). Beyond
+    // n, g is 0.
+    auto level = hn::Zero(d);
+    auto along = hn::Zero(d);
+    for (size_t i = 0; i < padded; i += hn::Lanes(d)) {
+      const auto xh = hn::Mul(hn::Sub(hn::Load(d, xhat + i), mean), inverse);
+      const auto go = hn::Load(d, g + i);
+      const auto u = hn::Mul(go, hn::Load(d, w + i));
+      hn::Store(xh, d, xhat + i);
+      hn::Store(u, d, weighted + i);
+      level = hn::Add(level, u);
+      along = hn::MulAdd(u, xh, along);
+      if (dweight) hn::StoreU(hn::MulAdd(go, xh, hn::LoadU(d, dweight + i)), d, dweight + i);
+      if (dbias) hn::StoreU(hn::Add(go, hn::LoadU(d, dbias + i)), d, dbias + i);
     }
-    if (dbias) {
-      const auto sum = hn::Add(go, get(dbias, i));
-      i + lanes <= n ? store(sum, d, dbias + i) : store_n(sum, d, dbias + i, n - i);
+    if (!dx) continue;
+    const auto by_n = hn::Set(d, A(1) / A(n));
+    const auto a = hn::Mul(hn::SumOfLanes(d, along), by_n);
+    const auto l = centre ? hn::Mul(hn::SumOfLanes(d, level), by_n) : hn::Zero(d);
+    for (size_t i = 0; i < padded; i += hn::Lanes(d)) {
+      const auto u = hn::Sub(hn::Load(d, weighted + i), l);
+      hn::Store(hn::Mul(inverse, hn::NegMulAdd(hn::Load(d, xhat + i), a, u)), d, weighted + i);
+    }
+    if constexpr (std::is_same_v<A, T>) {
+      std::copy_n(weighted, n, dx + r * n);
+    } else {
+      convert_row(weighted, dx + r * n, n);
     }
   }
 }
 
-/** Rows [begin, end); sums is n values for dweight and n for dbias, of the accumulation type. */
 void normalise_band_vjp(Dtype::Val dtype, const void* x, const void* weight, const void* dout,
                         size_t begin, size_t end, size_t n, float eps, bool centre, void* dx,
                         void* sums, bool want_weight, bool want_bias) {
   with_real_type(dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     using A = AccOf<T>;
+    const size_t padded = padded_of(n);
     A* dweight = want_weight ? static_cast<A*>(sums) : nullptr;
-    A* dbias = want_bias ? static_cast<A*>(sums) + n : nullptr;
-    if (sums) std::fill(static_cast<A*>(sums), static_cast<A*>(sums) + 2 * n, A(0));
-    for (size_t r = begin; r < end; ++r) {
-      normalise_row_vjp(static_cast<const T*>(x) + r * n, static_cast<const T*>(weight),
-                        static_cast<const T*>(dout) + r * n, n, eps, centre,
-                        dx ? static_cast<T*>(dx) + r * n : nullptr, dweight, dbias);
-    }
+    A* dbias = want_bias ? static_cast<A*>(sums) + padded : nullptr;
+    if (sums) std::fill(static_cast<A*>(sums), static_cast<A*>(sums) + 2 * padded, A(0));
+    band_vjp(static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<const T*>(dout),
+             begin, end, n, eps, centre, static_cast<T*>(dx), dweight, dbias);
   });
 }
 
@@ -159,7 +163,7 @@ void add_bands(Dtype::Val dtype, const void* sums, size_t bands, size_t n, size_
     for (size_t i = begin; i < end; ++i) {
       A sum = 0;
       for (size_t b = 0; b < bands; ++b)
-        sum += static_cast<const A*>(sums)[(b * 2 + which) * n + i];
+        sum += static_cast<const A*>(sums)[(b * 2 + which) * padded_of(n) + i];
       static_cast<T*>(out)[i] = T(sum);
     }
   });
@@ -199,13 +203,15 @@ void normalise_vjp(const void* x, const void* weight, const void* dout, Dtype::V
       std::max(rows_a_task(n), sums ? (rows + kMostBands - 1) / kMostBands : size_t(1));
   const size_t bands = (rows + band - 1) / band;
   const size_t size = dtype == Dtype::Val::float64 ? sizeof(double) : sizeof(float);
+  const size_t padded = (n + 15) / 16 * 16;
   Scratch scratch;
-  char* partial = sums ? static_cast<char*>(scratch.get(bands * 2 * n * size)) : nullptr;
+  char* partial = sums ? static_cast<char*>(scratch.get(bands * 2 * padded * size)) : nullptr;
   parallel_for(int64_t(bands), [&](int64_t b) {
     const size_t begin = size_t(b) * band;
     HWY_DYNAMIC_DISPATCH(normalise_band_vjp)
     (dtype, x, weight, dout, begin, std::min(rows, begin + band), n, eps, centre, dx,
-     partial ? partial + size_t(b) * 2 * n * size : nullptr, dweight != nullptr, dbias != nullptr);
+     partial ? partial + size_t(b) * 2 * padded * size : nullptr, dweight != nullptr,
+     dbias != nullptr);
   });
   for (size_t which = 0; which < 2; ++which) {
     void* out = which == 0 ? dweight : dbias;

@@ -91,10 +91,12 @@ HWY_INLINE void whole_chunk(const CodesOf<kBits>& codes, const VU* words, const 
                             const VF* bias, const float* x, size_t x_stride, VF (&acc)[R][M],
                             std::index_sequence<J...>) {
   const DF d;
-  // Two sums a pair of rows, even and odd codes: one chain of eight fused products is too slow.
-  VF t[2][R][M];
+  // One chain of eight fused products a row would wait for itself: few rows have a second sum, of
+  // odd codes.
+  constexpr size_t kSums = R * M < 6 ? 2 : 1;
+  VF t[kSums][R][M];
   const auto step = [&](auto j) HWY_ATTR {
-    constexpr size_t kOdd = j.value % 2;
+    constexpr size_t kSum = j.value % kSums;
     VF xj[M];
     HWY_UNROLL(4)
     for (size_t m = 0; m < M; ++m) xj[m] = hn::LoadU(d, x + m * x_stride + j.value * kLanes);
@@ -103,7 +105,11 @@ HWY_INLINE void whole_chunk(const CodesOf<kBits>& codes, const VU* words, const 
       const VF q = codes.template at<int(j.value) * kBits>(words[r]);
       HWY_UNROLL(4)
       for (size_t m = 0; m < M; ++m) {
-        t[kOdd][r][m] = j.value < 2 ? hn::Mul(q, xj[m]) : hn::MulAdd(q, xj[m], t[kOdd][r][m]);
+        if constexpr (j.value < kSums) {
+          t[kSum][r][m] = hn::Mul(q, xj[m]);
+        } else {
+          t[kSum][r][m] = hn::MulAdd(q, xj[m], t[kSum][r][m]);
+        }
       }
     }
   };
@@ -113,8 +119,9 @@ HWY_INLINE void whole_chunk(const CodesOf<kBits>& codes, const VU* words, const 
     const VF sum = hn::LoadU(d, x + m * x_stride + sizeof...(J) * kLanes);
     HWY_UNROLL(4)
     for (size_t r = 0; r < R; ++r) {
-      acc[r][m] = hn::MulAdd(scale[r], hn::Add(t[0][r][m], t[1][r][m]),
-                             hn::MulAdd(bias[r], sum, acc[r][m]));
+      acc[r][m] =
+          hn::MulAdd(scale[r], kSums == 1 ? t[0][r][m] : hn::Add(t[0][r][m], t[kSums - 1][r][m]),
+                     hn::MulAdd(bias[r], sum, acc[r][m]));
     }
   }
 }
