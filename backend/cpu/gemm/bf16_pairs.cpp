@@ -118,10 +118,15 @@ __attribute__((noinline)) void pack_pairs(const uint16_t* __restrict src, int64_
   const int64_t groups = (k + 1) / 2;
   if (k_stride == 1) {
     for (int64_t l = 0; l < W; l += 16) {
-      const __mmask16 kept = W - l >= 16 ? 0xffff : static_cast<__mmask16>((1 << (W - l)) - 1);
+      // A panel narrower than a vector spills over its next row, written after it; so all but the
+      // last row are stored whole.
+      static_assert(W % 16 == 0 || W < 16);
+      const __mmask16 kept = W % 16 == 0 ? 0xffff : (1 << W % 16) - 1;
       for (int64_t g = 0; g < groups; g += 16) {
         const __mmask32 there = first(k - 2 * g);
         __m512i r[16];
+        for (int y = 0; y < 16; ++y)
+          __builtin_prefetch(src + (l + (l + y < lanes ? y : 0)) * lane_stride + 2 * g + 128);
 #pragma GCC unroll 16
         for (int y = 0; y < 16; ++y)
           r[y] = l + y < lanes
@@ -130,11 +135,12 @@ __attribute__((noinline)) void pack_pairs(const uint16_t* __restrict src, int64_
         turn(r);
         const int64_t count = groups - g;
         uint32_t* o = out + g * W + l;
-        if (count >= 16) {
+        if (count > 16) {
 #pragma GCC unroll 16
-          for (int y = 0; y < 16; ++y) _mm512_mask_storeu_epi32(o + y * W, kept, r[y]);
+          for (int y = 0; y < 16; ++y) _mm512_storeu_si512(o + y * W, r[y]);
         } else {
-          for (int y = 0; y < count; ++y) _mm512_mask_storeu_epi32(o + y * W, kept, r[y]);
+          for (int y = 0; y < count - 1; ++y) _mm512_storeu_si512(o + y * W, r[y]);
+          _mm512_mask_storeu_epi32(o + (count - 1) * W, kept, r[count - 1]);
         }
       }
     }
@@ -250,7 +256,15 @@ struct Unit {
   }
   static void store(const Problem& p, const float* sums, int64_t ld, int64_t i, int64_t j,
                     int64_t rows, int64_t cols) {
-    store_tile<bfloat16_t>(p, sums, ld, i, j, rows, cols);
+    if (!p.plain() || cols > 32) return store_tile<bfloat16_t>(p, sums, ld, i, j, rows, cols);
+    uint16_t* c = static_cast<uint16_t*>(p.c) + i * p.ldc + j;
+    const __mmask32 all = first(cols);
+    for (int64_t r = 0; r < rows; ++r) {
+      const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(all), sums + r * ld);
+      const __m512 high =
+          _mm512_maskz_loadu_ps(static_cast<__mmask16>(all >> 16), sums + r * ld + 16);
+      _mm512_mask_storeu_epi16(c + r * p.ldc, all, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
   }
   static bool thin(const Problem&) { return false; }  // run() has looked already
 };

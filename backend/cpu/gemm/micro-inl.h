@@ -110,30 +110,41 @@ HWY_NOINLINE HWY_ATTR void pack_panel(const In* HWY_RESTRICT src, int64_t lane_s
   if (lane_stride != 1 && k_stride == 1) {
     // Square blocks turned in registers. Where fewer lanes are left than a block has, it spills
     // over what is written later: the short lanes and the next row. So the last lanes go first.
-    for (int64_t l = (lanes - 1) / kBlock * kBlock; l >= 0; l -= kBlock) {
-      const int64_t left = std::min<int64_t>(kBlock, lanes - l);
-      const bool spills = left < kBlock;
-      const In* s[kBlock];
-      for (int y = 0; y < kBlock; ++y) s[y] = src + (l + (y < left ? y : 0)) * lane_stride;
-      int64_t x = 0;
-      for (; !(spills && l == 0) && x + kBlock + spills <= k; x += kBlock) {
-        T* o = out + x * W + l;
-        auto r0 = load(db, s[0] + x), r1 = load(db, s[1] + x);
-        if constexpr (kBlock == 4) {
-          auto r2 = load(db, s[2] + x), r3 = load(db, s[3] + x);
-          auto t0 = hn::InterleaveLower(db, r0, r2), t1 = hn::InterleaveLower(db, r1, r3);
-          auto t2 = hn::InterleaveUpper(db, r0, r2), t3 = hn::InterleaveUpper(db, r1, r3);
-          hn::StoreU(hn::InterleaveLower(db, t0, t1), db, o);
-          hn::StoreU(hn::InterleaveUpper(db, t0, t1), db, o + W);
-          hn::StoreU(hn::InterleaveLower(db, t2, t3), db, o + 2 * W);
-          hn::StoreU(hn::InterleaveUpper(db, t2, t3), db, o + 3 * W);
-        } else {
-          hn::StoreU(hn::InterleaveLower(db, r0, r1), db, o);
-          hn::StoreU(hn::InterleaveUpper(db, r0, r1), db, o + W);
+    // A few k at a time, so that what is written stays in the nearest cache.
+    constexpr int64_t kAtOnce = 64;
+    for (int64_t x0 = 0; x0 < k; x0 += kAtOnce) {
+      const int64_t x1 = std::min(k, x0 + kAtOnce);
+      for (int64_t l = (lanes - 1) / kBlock * kBlock; l >= 0; l -= kBlock) {
+        const int64_t left = std::min<int64_t>(kBlock, lanes - l);
+        const bool spills = left < kBlock;
+        const int64_t end = !spills ? x1 : l == 0 ? x0 : std::min(x1, k - 1);
+        const In* s[kBlock];
+        for (int y = 0; y < kBlock; ++y) {
+          s[y] = src + (l + (y < left ? y : 0)) * lane_stride;
+          // The next stretch of the row: too short a run for the hardware to see it coming.
+          for (int64_t x = x1; x < x1 + kAtOnce; x += 64 / sizeof(In))
+            __builtin_prefetch(s[y] + x);
         }
+        int64_t x = x0;
+        for (; x + kBlock <= end; x += kBlock) {
+          T* o = out + x * W + l;
+          auto r0 = load(db, s[0] + x), r1 = load(db, s[1] + x);
+          if constexpr (kBlock == 4) {
+            auto r2 = load(db, s[2] + x), r3 = load(db, s[3] + x);
+            auto t0 = hn::InterleaveLower(db, r0, r2), t1 = hn::InterleaveLower(db, r1, r3);
+            auto t2 = hn::InterleaveUpper(db, r0, r2), t3 = hn::InterleaveUpper(db, r1, r3);
+            hn::StoreU(hn::InterleaveLower(db, t0, t1), db, o);
+            hn::StoreU(hn::InterleaveUpper(db, t0, t1), db, o + W);
+            hn::StoreU(hn::InterleaveLower(db, t2, t3), db, o + 2 * W);
+            hn::StoreU(hn::InterleaveUpper(db, t2, t3), db, o + 3 * W);
+          } else {
+            hn::StoreU(hn::InterleaveLower(db, r0, r1), db, o);
+            hn::StoreU(hn::InterleaveUpper(db, r0, r1), db, o + W);
+          }
+        }
+        for (; x < x1; ++x)
+          for (int64_t y = 0; y < left; ++y) out[x * W + l + y] = static_cast<T>(s[y][x]);
       }
-      for (; x < k; ++x)
-        for (int64_t y = 0; y < left; ++y) out[x * W + l + y] = static_cast<T>(s[y][x]);
     }
   } else if (lane_stride == 1) {
     constexpr int N = W % kLanesOf<T> == 0 ? kLanesOf<T> : kBlock;
@@ -142,6 +153,9 @@ HWY_NOINLINE HWY_ATTR void pack_panel(const In* HWY_RESTRICT src, int64_t lane_s
       const In* s = src + x * k_stride;
       T* o = out + x * W;
       int64_t l = 0;
+      if (lanes == W) {
+        HWY_UNROLL(8) for (; l + N <= W; l += N) hn::StoreU(load(d, s + l), d, o + l);
+      }
       for (; l + N <= lanes; l += N) hn::StoreU(load(d, s + l), d, o + l);
       for (; l < lanes; ++l) o[l] = static_cast<T>(s[l]);
     }
