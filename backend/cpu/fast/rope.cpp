@@ -27,7 +27,7 @@ struct SineCosine {
   hn::Vec<DD> cosine;
 };
 
-/** To 1e-15 for |x| up to 1e9. */
+/** To 1e-15 for |x| up to 1e9, or 1e5 where the machine has no fused product. */
 HWY_INLINE SineCosine sine_cosine(DD d, hn::Vec<DD> x) {
   // x = n pi/2 + r, |r| <= pi/4; pi/2 in three parts.
   const auto n = hn::Round(hn::Mul(x, hn::Set(d, 0x1.45f306dc9c883p-1)));

@@ -368,7 +368,11 @@ void quantized_dot(const QuantizedProduct& p) {
   const size_t entry_floats = HWY_DYNAMIC_DISPATCH(ordered_floats)(k, p.w.bits) * p.m;
   static thread_local Scratch ordered;
   float* x = ordered.floats(entry_floats * p.count);
-  for (size_t e = 0; e < p.count; ++e) HWY_DYNAMIC_DISPATCH(order_rows)(p, e, x + e * entry_floats);
+  parallel_range(int64_t(p.count), 16, [&](int64_t begin, int64_t end) {
+    for (size_t e = size_t(begin); e < size_t(end); ++e) {
+      HWY_DYNAMIC_DISPATCH(order_rows)(p, e, x + e * entry_floats);
+    }
+  });
   const size_t row_bytes = packed_words(k, p.w.bits) * sizeof(uint32_t);
   const size_t bytes =
       p.m > kPass ? kSliceBytes : std::clamp(n * row_bytes / 32, kSliceBytes, kMostSliceBytes);
