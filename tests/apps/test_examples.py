@@ -39,4 +39,4 @@ def test_python_m_mlx():
     import mlx.core as mx
 
     assert run_mlx("--version") == mx.__version__
-    assert Path(run_mlx("--cmake-dir")) == Path(mx.__file__).resolve().parent
+    assert (Path(run_mlx("--cmake-dir")) / "__main__.py").exists()
