@@ -20,6 +20,7 @@ class RandomBits final : public Prim<RandomBits> {
   RandomBits(Stream stream, const Shape& shape, int width)
       : Prim(stream), shape_(shape), width_(width) {}
   auto fields() const { return std::tie(shape_, width_); }
+  bool stops_gradient() const override { return true; }
   const Shape& shape() const { return shape_; }
   int width() const { return width_; }
 

@@ -45,6 +45,7 @@ class ArgSort final : public AxisPrim<ArgSort> {
   using AxisPrim::AxisPrim;
   static constexpr const char* kName = "ArgSort";
   auto fields() const { return std::tie(axis_); }
+  bool stops_gradient() const override { return true; }
 
   std::vector<array> vjp(const std::vector<array>&, const std::vector<array>&,
                          const std::vector<int>&, const std::vector<array>&) override;
@@ -79,6 +80,7 @@ class ArgPartition final : public AxisPrim<ArgPartition> {
   static constexpr const char* kName = "ArgPartition";
   ArgPartition(Stream stream, int kth, int axis) : AxisPrim(stream, axis), kth_(kth) {}
   auto fields() const { return std::tie(kth_, axis_); }
+  bool stops_gradient() const override { return true; }
   int kth() const { return kth_; }
 
   std::vector<array> vjp(const std::vector<array>&, const std::vector<array>&,
@@ -101,6 +103,7 @@ class ArgReduce final : public AxisPrim<ArgReduce> {
   ArgReduce(Stream stream, ReduceType reduce_type, int axis)
       : AxisPrim(stream, axis), reduce_type_(reduce_type) {}
   auto fields() const { return std::tie(reduce_type_, axis_); }
+  bool stops_gradient() const override { return true; }
   ReduceType reduce_type() const { return reduce_type_; }
 
   std::vector<array> vjp(const std::vector<array>&, const std::vector<array>&,
@@ -124,6 +127,7 @@ class SearchSorted final : public Prim<SearchSorted> {
   static constexpr const char* kName = "SearchSorted";
   SearchSorted(Stream stream, bool right) : Prim(stream), right_(right) {}
   auto fields() const { return std::tie(right_); }
+  bool stops_gradient() const override { return true; }
   bool right() const { return right_; }
 
   std::vector<array> vjp(const std::vector<array>&, const std::vector<array>&,
