@@ -31,7 +31,8 @@ Shape normalize_slice(const char* op, const Shape& shape, Shape& start, Shape& s
     int64_t span = step > 0 ? to - from : from - to;
     int64_t count = span <= 0 ? 0 : (span + std::abs(step) - 1) / std::abs(step);
     start[i] = static_cast<ShapeElem>(count == 0 ? 0 : from);
-    stop[i] = static_cast<ShapeElem>(count == 0 ? 0 : to);
+    // Normal form means the same when it is normalised again: -1 would count from the end.
+    stop[i] = static_cast<ShapeElem>(count == 0 ? 0 : to < 0 ? -n - 1 : to);
     out[i] = static_cast<ShapeElem>(count);
   }
   return out;

@@ -82,7 +82,10 @@ def test_gradient_of_read_and_write(key):
     kept = np.ones_like(n)
     kept[key] = 0
     np.testing.assert_array_equal(np.array(ga), kept)
-    assert gv.item() == n.size - kept.sum()
+    counts = np.zeros_like(n)
+    np.add.at(counts, key, 1)
+    if counts.max() <= 1:  # which of several values for one element wins is not defined
+        assert gv.item() == n.size - kept.sum()
 
 
 def test_lists_and_other_index_types():
