@@ -272,6 +272,12 @@ TYPED_TEST(Gemm, Batches) {
   const int64_t offsets[] = {2 * 20 * 34, 0, 2 * 20 * 34};
   b.matrix.offsets = offsets;
   check<T>(g, a, b);
+  // Evenly spaced, not from the start, backwards; and the same matrix for all.
+  const int64_t backwards[] = {2 * 20 * 34, 20 * 34, 0}, same[] = {7, 7, 7};
+  b.matrix.offsets = backwards;
+  check<T>(g, a, b);
+  b.matrix.offsets = same;
+  check<T>(g, a, b);
 }
 
 TYPED_TEST(Gemm, AlphaBeta) {

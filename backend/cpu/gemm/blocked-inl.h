@@ -40,8 +40,10 @@ struct Blocked {
     const int64_t panels = ceil_div(j1 - j0, U::kNR), ld_sums = panels * kPB;
     const bool direct = U::kDirect && p.plain() && !t.raw;
     const bool keep_sums = !direct && blocks > 1 && !t.raw;
-    // So few rows use a panel of B that packing it costs more than it brings.
-    const bool b_in_place = U::kInPlace && p.b_col == 1 && p.m <= 2 * U::kMR;
+    // So few rows use a panel of B that packing it costs more than it brings; unless B is far away,
+    // and short pieces of its rows would come slowly.
+    const bool b_in_place = U::kInPlace && p.b_col == 1 && p.m <= 2 * U::kMR &&
+                            p.k * p.b_row * int64_t(sizeof(In)) <= (int64_t(8) << 20);
 
     Scratch<Pack> packed_b(Slot::packed_b, block_groups * panels * kPB);
     Scratch<Acc> sums(Slot::tiles, keep_sums ? (i1 - i0 + U::kStep) * kF * ld_sums : 0);
@@ -55,11 +57,16 @@ struct Blocked {
       const int64_t g = std::min(block_groups, groups - g0);
       const int64_t k0 = g0 * U::kGroup, k = std::min(g * U::kGroup, p.k - k0);
       const bool last = g0 + g == groups;
-      for (int64_t q = 0; q < panels; ++q) {
-        int64_t j = j0 + q * U::kNR, cols = std::min<int64_t>(U::kNR, j1 - j);
-        if (b_in_place && cols % (U::kNR / 2) == 0) continue;
-        U::template pack<U::kNR>(b + k0 * p.b_row + j * p.b_col, p.b_col, p.b_row, cols, k,
-                                 packed_b.get() + q * g * kPB);
+      // Where B's rows are contiguous, all panels a few rows at a time: long runs of memory.
+      const int64_t at_once = p.b_col == 1 && panels > 1 ? 16 * U::kGroup : k;
+      for (int64_t x = 0; x < k; x += at_once) {
+        for (int64_t q = 0; q < panels; ++q) {
+          int64_t j = j0 + q * U::kNR, cols = std::min<int64_t>(U::kNR, j1 - j);
+          if (b_in_place && cols % (U::kNR / 2) == 0) continue;
+          U::template pack<U::kNR>(b + (k0 + x) * p.b_row + j * p.b_col, p.b_col, p.b_row, cols,
+                                   std::min(at_once, k - x),
+                                   packed_b.get() + (q * g + x / U::kGroup) * kPB);
+        }
       }
       for (int64_t i = i0; i < i1; i += t.panel) {
         const int rows = static_cast<int>(std::min(t.panel, i1 - i));

@@ -118,6 +118,17 @@ int64_t offset_of(const GemmMatrix& x, int64_t i) {
   return x.offsets ? x.offsets[i] : i * x.batch_stride;
 }
 
+/** Offsets that are evenly spaced are a stride. */
+void simplify(GemmMatrix& x, int64_t batch, Dtype dtype) {
+  if (!x.offsets) return;
+  const int64_t step = batch > 1 ? x.offsets[1] - x.offsets[0] : 0;
+  for (int64_t i = 1; i < batch; ++i)
+    if (x.offsets[i] != x.offsets[i - 1] + step) return;
+  x.data = advance(x.data, x.offsets[0], dtype);
+  x.batch_stride = step;
+  x.offsets = nullptr;
+}
+
 /** A batch that shares B is one product with more rows, where A's, C's and D's rows are evenly
  *  spaced over the whole batch. */
 void join_rows(GemmArgs& g) {
@@ -148,6 +159,9 @@ void gemm(const GemmArgs& args) {
   if (g.batch <= 0 || g.m <= 0 || g.n <= 0) return;
   if (g.c_row_stride == 0) g.c_row_stride = g.n;
   if (g.c_batch_stride == 0) g.c_batch_stride = g.m * g.c_row_stride;
+  simplify(g.a, g.batch, g.dtype);
+  simplify(g.b, g.batch, g.dtype);
+  if (g.beta != 0) simplify(g.d, g.batch, g.dtype);
   join_rows(g);
 
   auto problem = [&](int64_t i) {
