@@ -61,7 +61,7 @@ class Muon(Optimizer):
         a, b, c = 3.4445, -4.7750, 2.0315
         tall = x.shape[0] > x.shape[1]
         x = x.T if tall else x
-        x = x / (mx.linalg.norm(x, keepdims=True) + 1e-7)
+        x = x / (mx.sqrt(mx.sum(x * x)) + 1e-7)
         for _ in range(self.ns_steps):
             square = x @ x.T
             square = mx.addmm(b * square, square, square, beta=1.0, alpha=c)
