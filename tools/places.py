@@ -1,0 +1,56 @@
+"""Keeps the rooms apart: no include points up, and dtype switches stay in their place.
+
+Rooms, lowest first: include/mlx, core, core/prim, core/ops, backend, python. A file may include files
+of its own room and of lower ones; a backend may include core, core never a backend.
+"""
+
+import re
+import subprocess
+import sys
+
+FORBIDDEN = {
+    "include/": ("core/", "backend/", "python/", "tests/"),
+    "core/": ("backend/", "python/", "tests/"),
+    "backend/": ("python/", "tests/"),
+    "python/src/": ("backend/", "tests/"),
+}
+# GGUF's block formats are unpacked by the CPU kernels' own reader; see docs/layout.md.
+ALLOWED = {("core/io/", "backend/cpu/quant/quant.h")}
+SWITCH_HOMES = (
+    "include/mlx/dtype_utils.h",
+    "include/mlx/array.h",
+    "core/dtype.cpp",
+    "core/utils.cpp",
+)
+
+
+def main() -> int:
+    files = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True)
+    names = [n for n in files.stdout.split("\n") if n.endswith((".h", ".cpp", ".def"))]
+    wrong = []
+    for name in names:
+        with open(name, encoding="utf-8") as f:
+            text = f.read()
+        for room, banned in FORBIDDEN.items():
+            if not name.startswith(room):
+                continue
+            for include in re.findall(r'#include "([^"]+)"', text):
+                excused = any(name.startswith(a) and include == b for a, b in ALLOWED)
+                if include.startswith(banned) and not excused:
+                    wrong.append(f"{name} includes {include}: that arrow points up")
+        cases = len(re.findall(r"case Dtype::Val::", text))
+        if cases > 4 and name not in SWITCH_HOMES and name.startswith(("core/", "include/")):
+            wrong.append(f"{name} switches on dtype ({cases} cases): use include/mlx/dtype_utils.h")
+    rows = re.findall(r"^EW\((\w+), (\w+),", open("include/mlx/elementwise.def").read(), re.M)
+    if len(set(rows)) != len(rows):
+        wrong.append("include/mlx/elementwise.def has a row twice")
+    print(
+        "\n".join(wrong)
+        if wrong
+        else f"{len(names)} files in their places, {len(rows)} rows in the table"
+    )
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
