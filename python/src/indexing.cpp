@@ -199,6 +199,7 @@ Plan make_plan(const mx::array& a, const std::vector<Key>& keys) {
 
   Plan p;
   int axis = 0;
+  std::optional<size_t> ellipsis;  // the entry it stands before; it separates even if it is empty
   auto whole_axes = [&](int n) {
     for (; n > 0; --n, ++axis) {
       p.entries.push_back({Entry::slice, 0, a.shape(axis), 1, axis, a.shape(axis), std::nullopt});
@@ -219,6 +220,7 @@ Plan make_plan(const mx::array& a, const std::vector<Key>& keys) {
     } else if (k.object == Py_None) {
       p.entries.push_back({Entry::new_axis, 0, 0, 1, -1, 1, std::nullopt});
     } else if (k.object == Py_Ellipsis) {
+      ellipsis = p.entries.size();
       whole_axes(ndim - used);
     } else if (PySlice_Check(k.object)) {
       p.entries.push_back(slice_entry(k.object, axis, a.shape(axis)));
@@ -248,7 +250,7 @@ Plan make_plan(const mx::array& a, const std::vector<Key>& keys) {
       if (e.start != 0 || e.stop != a.shape(e.axis) || e.step != 1) p.whole = false;
     }
     if (e.kind == Entry::integer || e.kind == Entry::indices) {
-      if (last && *last + 1 != i) apart = true;
+      if (last && (*last + 1 != i || ellipsis == i)) apart = true;
       if (!first) {
         first = i;
         p.block_pos = result_axes;

@@ -22,7 +22,7 @@ KEYS = [
     (slice(None), None, np.array([0, 1])), (np.array([[0], [1]]), np.array([0, 1, 2])),
     (slice(None), slice(None, None, 2), np.array([[0, 1], [2, 3]])), np.zeros((0,), np.int32),
     (np.array([0, 1]), slice(None, None, 2)), (slice(0, 1), np.array([0, 2]), slice(1, 3)),
-    (None, np.array([1, 0])), (slice(None), 1, np.array([3, 0])), (None, 0, None, np.array([2, 1]), None),
+    (None, 0, 0, ..., np.array([0, 3])), (None, np.array([1, 0])), (slice(None), 1, np.array([3, 0])), (None, 0, None, np.array([2, 1]), None),
     N > 5, np.array([True, False]), (slice(None), np.array([True, False, True])),
     (np.array([True, True]), 0), N > 100, (N[:, :, 0] > 4), (..., np.array([True, False, False, True])),
     (np.array([True, False]), np.array([1])), True, False,
