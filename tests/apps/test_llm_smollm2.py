@@ -1,5 +1,9 @@
 """The packaged model against what Apple's build says through mlx_lm (see make_reference.py)."""
 
+import os
+import subprocess
+import sys
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -56,3 +60,29 @@ def test_answers_with_text(smollm2):
     model, tokenizer = smollm2
     answer = llm.generate(model, tokenizer, "What is the capital of France?", max_tokens=16)
     assert answer == "The capital of France is Paris."
+
+
+LOGITS_DIGEST = """
+import hashlib, mlx.core as mx, numpy as np
+from mica import llm
+model, tokenizer = llm.load()
+caches = model.new_caches()
+digest = hashlib.sha256()
+for ids in (tokenizer.encode("The sky is blue because " * 20), [28], [260]):
+    digest.update(np.array(model(mx.array([ids]), caches)).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_the_number_of_threads_changes_no_bit():
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", LOGITS_DIGEST],
+            env=os.environ | {"MLX_NUM_THREADS": str(threads)},
+            capture_output=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for threads in (1, 2, 5)
+    ]
+    assert digests[0] == digests[1] == digests[2] != b""
