@@ -91,7 +91,13 @@ array scatter_axis(const char* op, ScatterAxis::ReduceType type, const array& a,
     fail(op, "Indices with shape " + to_string(indices.shape()) +
                  " cannot be broadcast to the array's shape " + to_string(a.shape()) + ".");
   }
-  shape = with_axis(shape, ax, indices.shape(ax));
+  // Several values for one index are written one after another.
+  shape = broadcast_shapes(with_axis(shape, ax, indices.shape(ax)), values.shape());
+  if (shape.size() != a.ndim() || without_axis(shape, ax) != without_axis(a.shape(), ax)) {
+    fail(op, "Values with shape " + to_string(values.shape()) +
+                 " cannot be broadcast to indices with shape " + to_string(indices.shape()) +
+                 " of an array with shape " + to_string(a.shape()) + ".");
+  }
   auto stream = to_stream(s);
   array idx = broadcast_to(indices, shape, stream);
   array upd = broadcast_to(astype(values, a.dtype(), stream), shape, stream);

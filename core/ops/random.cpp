@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/prim/random_bits.h"
+#include "core/prim/symmetric_root.h"
 
 namespace mlx::core::random {
 
@@ -163,7 +164,7 @@ array normal(const Shape& shape, Dtype dtype, const std::optional<array>& loc,
 }
 
 array multivariate_normal(const array& mean, const array& cov, const Shape& shape, Dtype dtype,
-                          const std::optional<array>&, StreamOrDevice) {
+                          const std::optional<array>& key, StreamOrDevice s) {
   auto refuse = [](const char* text) {
     throw std::invalid_argument(std::string("[multivariate_normal] ") + text);
   };
@@ -172,11 +173,16 @@ array multivariate_normal(const array& mean, const array& cov, const Shape& shap
   if (cov.ndim() < 2) refuse("cov must have at least two dimensions.");
   if (cov.shape(-1) != cov.shape(-2)) refuse("last two dimensions of cov must be equal.");
   if (mean.shape(-1) != cov.shape(-1)) refuse("mean and cov must have compatible shapes.");
-  Shape batch(mean.shape().begin(), mean.shape().end() - 1);
-  batch = broadcast_shapes(batch, Shape(cov.shape().begin(), cov.shape().end() - 2));
-  broadcast_shapes(shape, batch);
-  throw std::runtime_error(
-      "[multivariate_normal] needs a singular value decomposition, which this build lacks.");
+  auto stream = to_stream(s);
+  Shape full(mean.shape().begin(), mean.shape().end() - 1);
+  full = broadcast_shapes(full, Shape(cov.shape().begin(), cov.shape().end() - 2));
+  full = broadcast_shapes(full, shape);
+  full.push_back(mean.shape(-1));
+  array z = normal(full, float32, std::nullopt, std::nullopt, key, stream);
+  array c = astype(cov, float32, stream);
+  array root(c.shape(), float32, std::make_shared<SymmetricRoot>(stream), {c});
+  array spread = squeeze(matmul(expand_dims(z, -2, stream), root, stream), -2, stream);
+  return add(spread, astype(mean, float32, stream), stream);
 }
 
 array randint(const array& low, const array& high, const Shape& shape, Dtype dtype,

@@ -129,6 +129,8 @@ TEST(Scatter, RowsAndAxes) {
   array at = reshape(ints({1, -1, 0}), {3, 1});
   EXPECT_EQ(values<float>(put_along_axis(a, at, array(5.0f), 1)),
             (std::vector<float>{0, 5, 0, 0, 0, 0, 0, 5, 5, 0, 0, 0}));
+  EXPECT_EQ(values<float>(put_along_axis(a, at, array({1.0f, 2.0f, 3.0f}), 1)),
+            (std::vector<float>{0, 3, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0}));
   EXPECT_EQ(values<float>(scatter_add_axis(a, reshape(ints({1, 1}), {1, 2}), array(2.0f), 1)),
             (std::vector<float>{0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0}));
 }
@@ -491,6 +493,18 @@ TEST(Random, Moments) {
   EXPECT_NEAR(mean(astype(equal(picks, array(2u)), float32)).item<float>(), 0.7, 0.01);
   array p = random::permutation(1000, k);
   EXPECT_TRUE(array_equal(sort(p, 0), astype(arange(0, 1000, 1), uint32)).item<bool>());
+}
+
+TEST(Random, CovarianceOfVectors) {
+  array k = random::key(7), mean_of = zeros({2});
+  array z = random::normal({3, 2}, k);
+  EXPECT_TRUE(close(random::multivariate_normal(mean_of, eye(2), {3}, float32, k), z));
+  array cov = reshape(array({2.0f, 0.5f, 0.5f, 1.0f}), {2, 2});
+  array x = random::multivariate_normal(mean_of, cov, {200000}, float32, k);
+  array c = divide(matmul(transpose(x), x), array(200000.0f));
+  EXPECT_TRUE(close(c, cov, 0.02)) << c;
+  EXPECT_EQ(random::multivariate_normal(zeros({5, 2}), cov, {}, float32, k).shape(), (Shape{5, 2}));
+  EXPECT_THROW(random::multivariate_normal(mean_of, eye(3), {}, float32, k), std::invalid_argument);
 }
 
 TEST(Random, SequenceOfKeys) {
