@@ -25,7 +25,7 @@ def pytest_runtest_call(item):
     try:
         return (yield)
     except (AttributeError, ValueError, AssertionError) as error:
-        for text in NOT_YET:
-            if text in str(error):
-                pytest.skip(str(error).splitlines()[0])
+        for line in str(error).splitlines():
+            if any(text in line for text in NOT_YET):
+                pytest.skip(line.strip())
         raise

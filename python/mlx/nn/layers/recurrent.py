@@ -31,6 +31,16 @@ def _project(x, weight, bias):
     return x @ weight.T if bias is None else mx.addmm(bias, x, weight.T)
 
 
+def _steps(inputs):
+    """The single steps of ``(..., L, H)``. A split, not slices: its gradient joins those of
+    the steps once, where each slice's would be as large as the whole."""
+    if inputs.shape[-2] == 0:
+        raise ValueError(
+            f"[recurrent] the sequence is empty: the projected shape is {inputs.shape}"
+        )
+    return [step.squeeze(-2) for step in mx.split(inputs, inputs.shape[-2], axis=-2)]
+
+
 class RNN(Module):
     """Elman's recurrence: ``h[t+1] = tanh(Wxh @ x[t] + Whh @ h[t] + bias)``.
 
@@ -80,8 +90,7 @@ class RNN(Module):
         inputs = _project(x, self.Wxh, self.bias)
         recurrent = self.Whh.T
         states = []
-        for t in range(x.shape[-2]):
-            total = inputs[..., t, :]
+        for total in _steps(inputs):
             if hidden is not None:
                 total = mx.addmm(total, hidden, recurrent)
             hidden = self.nonlinearity(total)
@@ -135,15 +144,13 @@ class GRU(Module):
         _check(self, x, self.Wx.shape[1], hidden=hidden)
         size = self.hidden_size
         inputs = _project(x, self.Wx, self.b)
-        gates_in, new_in = inputs[..., : 2 * size], inputs[..., 2 * size :]
         recurrent = self.Wh.T
         states = []
-        for t in range(x.shape[-2]):
-            gates, new = gates_in[..., t, :], new_in[..., t, :]
+        for total in _steps(inputs):
+            gates, new = mx.split(total, [2 * size], axis=-1)
             if hidden is not None:
-                from_state = hidden @ recurrent
-                gates = gates + from_state[..., : 2 * size]
-                new_state = from_state[..., 2 * size :]
+                gates_state, new_state = mx.split(hidden @ recurrent, [2 * size], axis=-1)
+                gates = gates + gates_state
                 if self.bhn is not None:
                     new_state = new_state + self.bhn
             r, z = mx.split(mx.sigmoid(gates), 2, axis=-1)
@@ -203,8 +210,7 @@ class LSTM(Module):
         inputs = _project(x, self.Wx, self.bias)
         recurrent = self.Wh.T
         states, cells = [], []
-        for t in range(x.shape[-2]):
-            total = inputs[..., t, :]
+        for total in _steps(inputs):
             if hidden is not None:
                 total = mx.addmm(total, hidden, recurrent)
             i, f, g, o = mx.split(total, 4, axis=-1)
