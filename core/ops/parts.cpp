@@ -173,6 +173,7 @@ array slice_update(const array& src, const array& value, const array& start, std
 array concatenate(std::vector<array> arrays, int axis, StreamOrDevice s) {
   if (arrays.empty())
     throw std::invalid_argument("[concatenate] No arrays provided for concatenation");
+  if (arrays.size() == 1 && arrays[0].ndim() == 0) return arrays[0];  // as the reference does
   const Shape first = arrays[0].shape();
   int ax = axis_of("concatenate", axis, first.size());
   Stream stream = to_stream(s);
