@@ -41,7 +41,8 @@ def main() -> int:
         cases = len(re.findall(r"case Dtype::Val::", text))
         if cases > 4 and name not in SWITCH_HOMES and name.startswith(("core/", "include/")):
             wrong.append(f"{name} switches on dtype ({cases} cases): use include/mlx/dtype_utils.h")
-    rows = re.findall(r"^EW\((\w+), (\w+),", open("include/mlx/elementwise.def").read(), re.M)
+    with open("include/mlx/elementwise.def", encoding="utf-8") as f:
+        rows = re.findall(r"^EW\((\w+), (\w+),", f.read(), re.MULTILINE)
     if len(set(rows)) != len(rows):
         wrong.append("include/mlx/elementwise.def has a row twice")
     print(

@@ -19,7 +19,7 @@ def test_custom_op(tmp_path):
         pytest.skip("the package is not installed: it runs from a build tree")
     assert shutil.which("cmake"), "building an extension needs cmake"
     configure = ["cmake", "-S", EXAMPLES, "-B", str(tmp_path), f"-DMLX_DIR={folder}"]
-    subprocess.run(configure, check=True, capture_output=True, text=True, check=False)
+    subprocess.run(configure, check=True, capture_output=True, text=True)
     build = subprocess.run(
         ["cmake", "--build", str(tmp_path)], capture_output=True, text=True, check=False
     )
