@@ -63,7 +63,10 @@ std::shared_ptr<const Bytes> Bytes::of_file(const std::string& path, const std::
     throw std::runtime_error(tag + "Failed to open file " + path + ": it is a directory");
   }
   if (S_ISREG(info.st_mode) && info.st_size > 0) {
-    void* p = ::mmap(nullptr, info.st_size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+    // Writable for this process alone: who writes through a view of such an array changes a private
+    // copy of the page, never the file.
+    void* p = ::mmap(nullptr, info.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                     file.fd, 0);
     if (p != MAP_FAILED) {
       std::shared_ptr<Bytes> bytes(new Bytes);
       bytes->data_ = static_cast<const char*>(p);
