@@ -107,8 +107,10 @@ HWY_INLINE V Tanh(D d, V x) {
 
 template <class D, class V>
 HWY_INLINE V Sigmoid(D d, V x) {
+  // From e^-|x|, which does not overflow: far negative values keep their digits.
   const V one = Const(d, 1);
-  return hn::Div(one, hn::Add(one, vm::Exp(d, hn::Neg(x))));
+  const V e = vm::Exp(d, hn::Neg(hn::Abs(x)));
+  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
 }
 
 template <class D, class V>
@@ -122,26 +124,91 @@ HWY_INLINE V Log(D d, V x) {
   return hn::IfThenElse(hn::Ge(x, zero), r, Const(d, NAN));
 }
 
+// The value of a lane depends on that lane alone, so that bits do not depend on where an array is
+// cut: exceptions are patched lane by lane.
+
+/** f of the lanes in the mask, r in the others. */
+template <class D, class V, class M, class F>
+HWY_INLINE V Patch(D d, M mask, V r, V x, V y, const F& f) {
+  if (HWY_LIKELY(hn::AllFalse(d, mask))) return r;
+  using T = hn::TFromD<D>;
+  alignas(64) T a[HWY_MAX_BYTES / sizeof(T)], b[HWY_MAX_BYTES / sizeof(T)];
+  alignas(64) T o[HWY_MAX_BYTES / sizeof(T)], m[HWY_MAX_BYTES / sizeof(T)];
+  hn::Store(x, d, a);
+  hn::Store(y, d, b);
+  hn::Store(r, d, o);
+  hn::Store(hn::IfThenElseZero(mask, hn::Set(d, T(1))), d, m);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) {
+    if (m[i] != 0) o[i] = f(a[i], b[i]);
+  }
+  return hn::Load(d, o);
+}
+
 // Highway reduces angles with a few constants: right up to some thousands, then libm takes over.
 template <class D, class V>
 HWY_INLINE V Sin(D d, V x) {
   using T = hn::TFromD<D>;
-  if constexpr (sizeof(T) == 8) return Map(d, x, x, [](T v, T) { return std::sin(v); });
-  if (HWY_LIKELY(hn::AllTrue(d, hn::Lt(hn::Abs(x), Const(d, 5000))))) return hn::Sin(d, x);
-  return Map(d, x, x, [](T v, T) { return std::sin(v); });
+  if constexpr (sizeof(T) == 8) {
+    return Map(d, x, x, [](T v, T) { return std::sin(v); });
+  } else {
+    const V a = hn::Abs(x);
+    // Small angles are their own sine, -0 too.
+    const V r = hn::IfThenElse(hn::Lt(a, Const(d, 2e-4)), x, hn::Sin(d, x));
+    return Patch(d, hn::Not(hn::Lt(a, Const(d, 5000))), r, x, x,
+                 [](T v, T) { return std::sin(v); });
+  }
 }
 template <class D, class V>
 HWY_INLINE V Cos(D d, V x) {
   using T = hn::TFromD<D>;
-  if constexpr (sizeof(T) == 8) return Map(d, x, x, [](T v, T) { return std::cos(v); });
-  if (HWY_LIKELY(hn::AllTrue(d, hn::Lt(hn::Abs(x), Const(d, 5000))))) return hn::Cos(d, x);
-  return Map(d, x, x, [](T v, T) { return std::cos(v); });
+  if constexpr (sizeof(T) == 8) {
+    return Map(d, x, x, [](T v, T) { return std::cos(v); });
+  } else {
+    return Patch(d, hn::Not(hn::Lt(hn::Abs(x), Const(d, 5000))), hn::Cos(d, x), x, x,
+                 [](T v, T) { return std::cos(v); });
+  }
 }
 
+/**
+ * float: x + x Q(x^2) below one, 1 - e^-R(|x|) above, where R = -log erfc; polynomials fitted to
+ * 1e-9 relative.
+ */
 template <class D, class V>
 HWY_INLINE V Erf(D d, V x) {
   using T = hn::TFromD<D>;
-  return Map(d, x, x, [](T v, T) { return std::erf(v); });
+  if constexpr (sizeof(T) == 8) {
+    return Map(d, x, x, [](T v, T) { return std::erf(v); });
+  } else {
+    const V one = Const(d, 1), s = hn::Mul(x, x);
+    const V near = hn::MulAdd(
+        x,
+        Poly(d, s,
+             {7.853849820094183e-05, -0.0008010190213099122, 0.00518832728266716,
+              -0.026853810995817184, 0.1128358542919159, -0.3761262595653534, 0.12837916612625122}),
+        x);
+    const V a = hn::Min(hn::Abs(x), Const(d, 4));
+    const V tail = Poly(d, a,
+                        {-2.1213330114733253e-07, 2.47549032792449e-05, -0.00046036182902753353,
+                         0.004270649515092373, -0.025348952040076256, 0.10860663652420044,
+                         0.6330657005310059, 1.1296494007110596, -0.00020206780754961073});
+    const V far = hn::CopySign(hn::Sub(one, vm::Exp(d, hn::Neg(tail))), x);
+    const V r = hn::IfThenElse(hn::Lt(hn::Abs(x), one), near, far);
+    return hn::IfThenElse(hn::Eq(x, x), r, x);
+  }
+}
+
+/** log(u) and what rounding took from u = 1 + x. */
+template <class D, class V>
+HWY_INLINE V Log1p(D d, V x) {
+  const V one = Const(d, 1);
+  const V u = hn::Add(one, x);
+  const V lost = hn::Sub(x, hn::Sub(u, one));
+  const V r = hn::Add(vm::Log(d, u), hn::Div(lost, u));
+  // Where the correction is not a number the logarithm is right, and tiny values stay, -0 too.
+  const V whole = hn::IfThenElse(hn::Gt(u, hn::Zero(d)), r, vm::Log(d, u));
+  const V finite = hn::IfThenElse(hn::Lt(x, Const(d, HUGE_VAL)), whole, vm::Log(d, u));
+  const double tiny = sizeof(hn::TFromD<D>) == 4 ? 1e-8 : 1e-17;
+  return hn::IfThenElse(hn::Lt(hn::Abs(x), Const(d, tiny)), x, finite);
 }
 
 template <class D, class V>
@@ -166,25 +233,58 @@ HWY_INLINE V Minimum(D d, V x, V y) {
 
 template <class D, class V>
 HWY_INLINE V LogAddExp(D d, V x, V y) {
-  using T = hn::TFromD<D>;
-  return Map(d, x, y, [](T a, T b) {
-    T hi = a > b ? a : b, lo = a > b ? b : a;
-    if (a != a || b != b) return a + b;
-    if (lo == hi || hi - hi != 0) return lo == hi ? hi + T(0.69314718055994531) : hi;
-    return hi + std::log1p(std::exp(lo - hi));
-  });
+  const V hi = hn::Max(x, y), lo = hn::Min(x, y);
+  const V r = hn::Add(hi, vm::Log1p(d, vm::Exp(d, hn::Sub(lo, hi))));
+  // An infinity is the result itself: the difference of two is not a number.
+  const V sum = hn::Add(x, y);
+  const V whole = hn::IfThenElse(hn::Eq(hn::Abs(hi), Const(d, HUGE_VAL)), hi, r);
+  return hn::IfThenElse(hn::And(hn::Eq(x, x), hn::Eq(y, y)), whole, sum);
 }
 
-/** Small whole exponents, the common case, by multiplication; else libm. */
+/** x^y of positive finite x and finite y. */
+template <class D, class V>
+HWY_INLINE V PowPositive(D d, V x, V y) {
+  using T = hn::TFromD<D>;
+  if constexpr (sizeof(T) == 8) {
+    return Map(d, x, y, [](T a, T b) { return std::pow(a, b); });
+  } else {
+    // In double, whose errors vanish in the last rounding.
+    const hn::Half<D> h;
+    const hn::RepartitionToWide<D> w;
+    const auto part = [&](auto a, auto b) {
+      const auto p = hn::Mul(hn::PromoteTo(w, b), hn::Log(w, hn::PromoteTo(w, a)));
+      return hn::DemoteTo(h, vm::Exp(w, p));
+    };
+    return hn::Combine(d, part(hn::UpperHalf(h, x), hn::UpperHalf(h, y)),
+                       part(hn::LowerHalf(h, x), hn::LowerHalf(h, y)));
+  }
+}
+
+/** Squares exactly; libm where an argument is special. */
 template <class D, class V>
 HWY_INLINE V Pow(D d, V x, V y) {
   using T = hn::TFromD<D>;
-  if (hn::AllTrue(d, hn::Eq(y, Const(d, 2)))) return hn::Mul(x, x);
-  if (hn::AllTrue(d, hn::Eq(y, Const(d, 0.5)))) {
-    if (hn::AllTrue(d, hn::Gt(x, hn::Zero(d)))) return hn::Sqrt(x);
+  const V inf = Const(d, HUGE_VAL), zero = hn::Zero(d);
+  const auto square = hn::Eq(y, Const(d, 2));
+  const V squared = hn::Mul(x, x);
+  if (hn::AllTrue(d, square)) return squared;
+  const V a = hn::Abs(x);
+  V r;
+  if constexpr (sizeof(T) == 8) {
+    r = PowPositive(d, x, y);
+  } else {
+    r = PowPositive(d, a, y);
+    // Negative bases: whole exponents only, odd ones keep the sign.
+    const V half = hn::Mul(y, Const(d, 0.5));
+    const auto whole = hn::Eq(hn::Floor(y), y);
+    const auto even = hn::Eq(hn::Floor(half), half);
+    const V signed_r = hn::IfThenElse(whole, hn::IfThenElse(even, r, hn::Neg(r)), Const(d, NAN));
+    r = hn::IfThenElse(hn::Lt(x, zero), signed_r, r);
+    const auto plain = hn::And(hn::And(hn::Gt(a, zero), hn::Lt(a, inf)), hn::Lt(hn::Abs(y), inf));
+    r = Patch(d, hn::Not(hn::Or(plain, square)), r, x, y,
+              [](T b, T e) { return static_cast<T>(std::pow(b, e)); });
   }
-  if (hn::AllTrue(d, hn::Eq(y, Const(d, 1)))) return x;
-  return Map(d, x, y, [](T a, T b) { return static_cast<T>(std::pow(a, b)); });
+  return hn::IfThenElse(square, squared, r);
 }
 
 }  // namespace

@@ -194,7 +194,7 @@ inline T erfinv(T v) {
   for (int i = 0; i < 2 && y != 0; ++i) {
     // erfc keeps its digits where erf is near one.
     double e = std::abs(x) < 0.5 ? std::erf(y) - x
-                                 : std::copysign((1 - std::abs(x)) - std::erfc(std::abs(y)), x);
+                                 : (x < 0 ? -1 : 1) * ((1 - std::abs(x)) - std::erfc(std::abs(y)));
     double step = e / (1.1283791670955126 * std::exp(-y * y));
     if (std::isfinite(step)) y -= step;
   }
