@@ -7,6 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers._edit import plan_modules, plan_parameters
+from mlx.nn.layers._freeze import set_frozen
 from mlx.nn.layers._weights import fitting_weights, write_weights
 from mlx.nn.layers._where import locate_errors
 from mlx.utils import tree_flatten, tree_unflatten
@@ -339,39 +340,6 @@ class Module(dict):
         """Names that stay frozen whatever is unfrozen: statistics, packed weights."""
         return ()
 
-    def _check_names(self, keys, recurse):
-        modules = self.named_modules() if recurse else [("", self)]
-        for key in keys:
-            if any(key in m or key in m._local_parameter_names() for _, m in modules):
-                continue
-            names = sorted({name for _, m in modules for name in m._local_parameter_names()})
-            where = "and the modules in it have" if recurse else "has"
-            raise KeyError(
-                f'{type(self).__name__} has no parameter named "{key}"; '
-                f"it {where}: {', '.join(names) or 'none'}"
-            )
-
-    def _set_frozen(self, frozen, recurse, keys, strict):
-        if keys is not None:
-            keys = [keys] if isinstance(keys, str) else list(keys)
-            if strict:
-                self._check_names(keys, recurse)
-
-        def one(_, module):
-            if frozen:
-                module._no_grad.update(module._local_parameter_names() if keys is None else keys)
-            elif keys is None:
-                module._no_grad.clear()
-                module._no_grad.update(module._never_trained())
-            else:
-                module._no_grad.difference_update(set(keys) - set(module._never_trained()))
-
-        if recurse:
-            self.apply_to_modules(one)
-        else:
-            one("", self)
-        return self
-
     def freeze(
         self,
         *,
@@ -396,7 +364,7 @@ class Module(dict):
             >>> [name for name, _ in tree_flatten(trainable)]
             ['layers.0.bias', 'layers.1.bias']
         """
-        return self._set_frozen(True, recurse, keys, strict)
+        return set_frozen(self, True, recurse, keys, strict)
 
     def unfreeze(
         self,
@@ -409,7 +377,7 @@ class Module(dict):
 
         What can't be trained (running statistics, packed weights) stays frozen.
         """
-        return self._set_frozen(False, recurse, keys, strict)
+        return set_frozen(self, False, recurse, keys, strict)
 
     # Files.
 

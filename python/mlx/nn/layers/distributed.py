@@ -14,85 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 
 import mlx.core as mx
+from mlx.nn.layers._shard import KINDS, chooser, part_of, shard, sum_gradients
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.distributed_quantized import (
+    QuantizedAllToShardedLinear,
+    QuantizedShardedToAllLinear,
+)
 from mlx.nn.layers.fully_sharded import FullyShardedModule, fully_shard  # noqa: F401
 from mlx.nn.layers.linear import Linear
-from mlx.nn.layers.quantized import QuantizedLinear, _Packed
-from mlx.utils import tree_map_with_path
-
-_KINDS = ("all-to-sharded", "sharded-to-all")
-
-
-@lru_cache
-def sum_gradients(group):
-    """A function that does nothing on the way forward and sums the gradient over
-    ``group`` on the way back."""
-    if group.size() == 1:
-        return lambda x: x
-
-    @mx.custom_function
-    def identity(x):
-        return x
-
-    @identity.vjp
-    def summed(x, cotangent, _):
-        return mx.distributed.all_sum(cotangent, group=group)
-
-    return identity
-
-
-def _cut(weight, segments, axis):
-    """Split an axis into ``segments`` equal parts, or at the given places (ints) or
-    fractions of its size (floats)."""
-    if isinstance(segments, int):
-        return mx.split(weight, segments, axis=axis)
-    size = weight.shape[axis]
-    places = [int(s * size) if isinstance(s, float) else s for s in segments]
-    return mx.split(weight, places, axis=axis)
-
-
-def _all_to_sharded(segments):
-    def choose(path, weight):
-        # ndim - 2: stacked experts have (experts, outputs, inputs).
-        return max(weight.ndim - 2, 0), segments
-
-    return choose
-
-
-def _sharded_to_all(segments):
-    def choose(path, weight):
-        # Every process adds to the same sum: the bias is added once, after it.
-        return None if path.split(".")[-1] == "bias" else (-1, segments)
-
-    return choose
-
-
-def _chooser(sharding, segments):
-    if callable(sharding):
-        return sharding
-    if sharding not in _KINDS:
-        raise ValueError(
-            f"[shard] sharding must be {_KINDS[0]!r} or {_KINDS[1]!r}, not {sharding!r}"
-        )
-    return (_all_to_sharded if sharding == _KINDS[0] else _sharded_to_all)(segments)
-
-
-def _shard(parameters, choose, group):
-    """This process's part of each array that ``choose(path, array)`` gives an axis for."""
-    size, rank = group.size(), group.rank()
-
-    def part(path, weight):
-        choice = choose(path, weight)
-        if choice is None:
-            return weight
-        axis, segments = choice if isinstance(choice, tuple) else (choice, 1)
-        parts = [_cut(piece, size, axis)[rank] for piece in _cut(weight, segments, axis)]
-        return mx.contiguous(mx.concatenate(parts, axis=axis))
-
-    return tree_map_with_path(part, parameters)
+from mlx.nn.layers.quantized import QuantizedLinear
 
 
 def shard_inplace(
@@ -116,7 +48,7 @@ def shard_inplace(
         group: the processes; all when not given.
     """
     group = group or mx.distributed.init()
-    module.update(_shard(module.parameters(), _chooser(sharding, segments), group))
+    module.update(shard(module.parameters(), chooser(sharding, segments), group))
 
 
 def shard_linear(
@@ -138,8 +70,8 @@ def shard_linear(
         >>> shard_linear(nn.Linear(4, 8), "all-to-sharded")    # a single process
         AllToShardedLinear(input_dims=4, output_dims=8, bias=True)
     """
-    _chooser(sharding, segments)
-    to_all = sharding == _KINDS[1]
+    chooser(sharding, segments)
+    to_all = sharding == KINDS[1]
     if isinstance(module, QuantizedLinear):
         kind = QuantizedShardedToAllLinear if to_all else QuantizedAllToShardedLinear
         return kind.from_quantized_linear(module, segments=segments, group=group)
@@ -147,14 +79,6 @@ def shard_linear(
         raise ValueError(f"[shard_linear] {type(module).__name__} is not a linear layer")  # noqa: TRY004
     kind = ShardedToAllLinear if to_all else AllToShardedLinear
     return kind.from_linear(module, segments=segments, group=group)
-
-
-def _part_of(where, what, size, group):
-    if size % group.size():
-        raise ValueError(
-            f"[{where}] {what} of size {size} can't be split over {group.size()} processes"
-        )
-    return size // group.size()
 
 
 class AllToShardedLinear(Module):
@@ -184,7 +108,7 @@ class AllToShardedLinear(Module):
     ):
         super().__init__()
         self.group = group or mx.distributed.init()
-        rows = _part_of("AllToShardedLinear", "an output", output_dims, self.group)
+        rows = part_of("AllToShardedLinear", "an output", output_dims, self.group)
         limit = math.sqrt(1.0 / input_dims)
         self.weight = mx.random.uniform(-limit, limit, (rows, input_dims))
         if bias:
@@ -215,7 +139,7 @@ class AllToShardedLinear(Module):
         group = group or mx.distributed.init()
         output_dims, input_dims = linear_layer.weight.shape
         layer = cls(input_dims, output_dims, "bias" in linear_layer, group)
-        return layer.update(_shard(linear_layer.parameters(), _all_to_sharded(segments), group))
+        return layer.update(shard(linear_layer.parameters(), chooser(KINDS[0], segments), group))
 
 
 class ShardedToAllLinear(Module):
@@ -245,7 +169,7 @@ class ShardedToAllLinear(Module):
     ):
         super().__init__()
         self.group = group or mx.distributed.init()
-        columns = _part_of("ShardedToAllLinear", "an input", input_dims, self.group)
+        columns = part_of("ShardedToAllLinear", "an input", input_dims, self.group)
         limit = math.sqrt(1.0 / input_dims)
         self.weight = mx.random.uniform(-limit, limit, (output_dims, columns))
         if bias:
@@ -274,143 +198,4 @@ class ShardedToAllLinear(Module):
         group = group or mx.distributed.init()
         output_dims, input_dims = linear_layer.weight.shape
         layer = cls(input_dims, output_dims, "bias" in linear_layer, group)
-        return layer.update(_shard(linear_layer.parameters(), _sharded_to_all(segments), group))
-
-
-class _QuantizedSharded(_Packed):
-    """What the two quantised sharded layers share. All their arrays stay frozen."""
-
-    _kind = ""
-
-    def __init__(self, input_dims, output_dims, bias, group_size, bits, mode, group):
-        super().__init__()
-        self.group = group or mx.distributed.init()
-        name = type(self).__name__
-        limit = math.sqrt(1.0 / input_dims)
-        if self._kind == _KINDS[0]:
-            output_dims = _part_of(name, "an output", output_dims, self.group)
-        else:
-            input_dims = _part_of(name, "an input", input_dims, self.group)
-        weight = mx.random.uniform(-limit, limit, (output_dims, input_dims))
-        self._pack(weight, group_size, bits, mode)
-        if bias:
-            self.bias = mx.zeros((output_dims,))
-        self.freeze()
-
-    def _never_trained(self):
-        return self._local_parameter_names()
-
-    def unfreeze(self, *args, **kwargs):
-        """:meth:`Module.unfreeze`, but this layer's own arrays stay frozen."""
-        return super().unfreeze(*args, **kwargs)
-
-    def _extra_repr(self) -> str:
-        inputs, outputs = self._packed_dims(), self.weight.shape[0]
-        if self._kind == _KINDS[0]:
-            outputs *= self.group.size()
-        else:
-            inputs *= self.group.size()
-        return (
-            f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}, {self._format()}"
-        )
-
-    @classmethod
-    def _from_layer(cls, layer, segments, group):
-        group = group or mx.distributed.init()
-        output_dims, inputs = layer.weight.shape
-        made = cls(
-            inputs * 32 // layer.bits,
-            output_dims,
-            "bias" in layer,
-            group_size=layer.group_size,
-            bits=layer.bits,
-            mode=getattr(layer, "mode", "affine"),
-            group=group,
-        )
-        return made.update(_shard(layer.parameters(), _chooser(cls._kind, segments), group))
-
-
-class QuantizedAllToShardedLinear(_QuantizedSharded):
-    """:class:`AllToShardedLinear` with a quantised weight; see :class:`QuantizedLinear`.
-
-    Args:
-        input_dims: size of the input's last axis.
-        output_dims: size of the output's last axis, of all processes together.
-        bias: whether to add a bias.
-        group_size: how many weights share a scale.
-        bits: bits a weight.
-        mode: see :func:`mlx.core.quantize`.
-        group: the processes; all when not given.
-    """
-
-    _kind = _KINDS[0]
-
-    def __init__(
-        self,
-        input_dims: int,
-        output_dims: int,
-        bias: bool = True,
-        group_size: int = 64,
-        bits: int = 4,
-        mode: str = "affine",
-        group: mx.distributed.Group | None = None,
-    ):
-        super().__init__(input_dims, output_dims, bias, group_size, bits, mode, group)
-
-    def __call__(self, x: mx.array) -> mx.array:
-        y = self._times_transposed(sum_gradients(self.group)(x))
-        return y + self["bias"] if "bias" in self else y
-
-    @classmethod
-    def from_quantized_linear(
-        cls,
-        quantized_linear_layer: Module,
-        *,
-        segments: int | list = 1,
-        group: mx.distributed.Group | None = None,
-    ):
-        """This process's part of a :class:`QuantizedLinear`; see :func:`shard_linear`."""
-        return cls._from_layer(quantized_linear_layer, segments, group)
-
-
-class QuantizedShardedToAllLinear(_QuantizedSharded):
-    """:class:`ShardedToAllLinear` with a quantised weight; see :class:`QuantizedLinear`.
-
-    Args:
-        input_dims: size of the input's last axis, of all processes together.
-        output_dims: size of the output's last axis.
-        bias: whether to add a bias.
-        group_size: how many weights share a scale.
-        bits: bits a weight.
-        mode: see :func:`mlx.core.quantize`.
-        group: the processes; all when not given.
-    """
-
-    _kind = _KINDS[1]
-
-    def __init__(
-        self,
-        input_dims: int,
-        output_dims: int,
-        bias: bool = True,
-        group_size: int = 64,
-        bits: int = 4,
-        mode: str = "affine",
-        group: mx.distributed.Group | None = None,
-    ):
-        super().__init__(input_dims, output_dims, bias, group_size, bits, mode, group)
-
-    def __call__(self, x: mx.array) -> mx.array:
-        y = mx.distributed.all_sum(self._times_transposed(x), group=self.group)
-        return y + self["bias"] if "bias" in self else y
-
-    @classmethod
-    def from_quantized_linear(
-        cls,
-        quantized_linear_layer: Module,
-        *,
-        segments: int | list = 1,
-        group: mx.distributed.Group | None = None,
-    ):
-        """This process's part of a :class:`QuantizedLinear`; see :func:`shard_linear`."""
-        return cls._from_layer(quantized_linear_layer, segments, group)
+        return layer.update(shard(linear_layer.parameters(), chooser(KINDS[1], segments), group))
