@@ -94,6 +94,19 @@ def tree_map_with_path(
     return fn(path, tree, *rest)
 
 
+def _flatten(node, path, is_leaf, put):
+    if is_leaf is None or not is_leaf(node):
+        if isinstance(node, dict):
+            for key, child in node.items():
+                _flatten(child, f"{path}.{key}", is_leaf, put)
+            return
+        if isinstance(node, (list, tuple)):
+            for i, child in enumerate(node):
+                _flatten(child, f"{path}.{i}", is_leaf, put)
+            return
+    put(path[1:], node)
+
+
 def tree_flatten(
     tree: Any,
     prefix: str = "",
@@ -134,19 +147,7 @@ def tree_flatten(
             f"not {type(destination).__name__}"
         )
 
-    def walk(node, path):
-        if is_leaf is None or not is_leaf(node):
-            if isinstance(node, dict):
-                for key, child in node.items():
-                    walk(child, f"{path}.{key}")
-                return
-            if isinstance(node, (list, tuple)):
-                for i, child in enumerate(node):
-                    walk(child, f"{path}.{i}")
-                return
-        put(path[1:], node)
-
-    walk(tree, prefix)
+    _flatten(tree, prefix, is_leaf, put)
     return destination
 
 

@@ -11,22 +11,23 @@ from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_map, tree_reduce
 
 
+def _restore(container, replaced):
+    # A function of its own: a nested one that calls itself would keep the arrays alive until the
+    # garbage collector runs, and a training step must leave nothing behind.
+    items = container.items() if isinstance(container, dict) else enumerate(container)
+    for key, value in list(items):
+        if isinstance(value, (dict, list)):
+            _restore(value, replaced)
+        elif id(value) in replaced:
+            container[key] = replaced[id(value)]
+
+
 def _put_back(model, tracers, originals):
     """Undo that ``tracers`` stand in ``model`` in place of ``originals``, where they do.
 
     What the function itself assigned meanwhile stays.
     """
-    replaced = {id(tracer): array for tracer, array in zip(tracers, originals)}
-
-    def restore(container):
-        items = container.items() if isinstance(container, dict) else enumerate(container)
-        for key, value in list(items):
-            if isinstance(value, (dict, list)):
-                restore(value)
-            elif id(value) in replaced:
-                container[key] = replaced[id(value)]
-
-    restore(model)
+    _restore(model, {id(tracer): array for tracer, array in zip(tracers, originals)})
 
 
 def _arrays(tree):

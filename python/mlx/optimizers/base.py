@@ -80,17 +80,16 @@ class Optimizer:
             >>> list(optimizer.state)
             ['step', 'learning_rate', 'weight']
         """
-
-        def walk(tree, state):
-            for key, value in _items(tree):
-                below = _entry(state, key, value)
-                if isinstance(value, (dict, list, tuple)):
-                    walk(value, below)
-                elif not below:
-                    self.init_single(value, below)
-
-        walk(parameters, self._state)
+        self._init(parameters, self._state)
         self._initialized = True
+
+    def _init(self, tree, state):
+        for key, value in _items(tree):
+            below = _entry(state, key, value)
+            if isinstance(value, (dict, list, tuple)):
+                self._init(value, below)
+            elif not below:
+                self.init_single(value, below)
 
     def init_single(self, parameter: mx.array, state: dict):
         """Fill the empty ``state`` of one parameter. For subclasses to define."""

@@ -68,6 +68,9 @@ def plan_parameters(root, parameters, strict):
         walk(root, parameters, "")
     else:
         fail("", f"expected a dict of parameters, got {_describe(parameters)}")
+    # Functions that call each other are a cycle, and this one holds the arrays of the plan: cut it,
+    # for a training step must leave nothing behind for the garbage collector.
+    place = walk = None
     return plan
 
 
@@ -112,4 +115,7 @@ def plan_modules(root, modules, strict):
         walk(root, modules, "")
     else:
         fail("", f"expected a dict of modules, got {_describe(modules)}")
+    # Functions that call each other are a cycle, and this one holds the arrays of the plan: cut it,
+    # for a training step must leave nothing behind for the garbage collector.
+    place = walk = None
     return plan
