@@ -72,6 +72,10 @@ void check_dynamic(const char* op, const array& a, const array& start, std::vect
     }
   }
   for (int& axis : axes) axis = normalize_axis_index(axis, static_cast<int>(a.ndim()), tag);
+  auto sorted = axes;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    throw std::invalid_argument(tag + "Repeat axes not allowed.");
 }
 
 int axis_of(const char* op, int axis, size_t ndim) {
@@ -159,9 +163,15 @@ array slice_update(const array& src, const array& value, const array& start, std
   Stream stream = to_stream(s);
   array part = astype(value, src.dtype(), stream);
   if (part.ndim() < src.ndim()) {
-    Shape shape = part.shape();
-    shape.insert(shape.begin(), src.ndim() - part.ndim(), 1);
-    part = reshape(part, shape, stream);
+    // Axes that the part lacks: one place where a start is given, all of the source elsewhere.
+    size_t missing = src.ndim() - part.ndim();
+    Shape shape(src.shape().begin(), src.shape().begin() + missing);
+    for (int axis : axes) {
+      size_t ax = normalize_axis_index(axis, static_cast<int>(src.ndim()), "[slice_update] ");
+      if (ax < missing) shape[ax] = 1;
+    }
+    shape.insert(shape.end(), part.shape().begin(), part.shape().end());
+    part = broadcast_to(part, shape, stream);
   }
   check_dynamic("slice_update", src, start, axes, part.shape());
   return array(src.shape(), src.dtype(), std::make_shared<DynamicSliceUpdate>(stream, axes),
@@ -389,6 +399,11 @@ array pad(const array& a, int pad_width, const array& pad_value, const std::stri
 // ---- roll ----
 
 array roll(const array& a, const Shape& shift, const std::vector<int>& axes, StreamOrDevice s) {
+  if (shift.size() < axes.size()) {
+    throw std::invalid_argument("[roll] At least one shift value per axis is required, " +
+                                std::to_string(shift.size()) + " provided for " +
+                                std::to_string(axes.size()) + " axes.");
+  }
   array r = a;
   if (a.size() == 0) return a;
   // As many pairs as the shorter list has; an axis named twice moves twice.

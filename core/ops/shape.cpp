@@ -98,7 +98,7 @@ array flatten(const array& a, int start_axis, int end_axis, StreamOrDevice s) {
   if (ndim == 0) return reshape(a, {1}, s);
   int start = std::max(0, start_axis < 0 ? start_axis + ndim : start_axis);
   int end = std::min(ndim - 1, end_axis < 0 ? end_axis + ndim : end_axis);
-  if (start >= ndim || end < 0) {
+  if (end < 0) {
     throw std::out_of_range("[flatten] Invalid start_axis " + std::to_string(start_axis) +
                             " or end_axis " + std::to_string(end_axis) + " for array with " +
                             std::to_string(ndim) + " dimensions.");
@@ -282,6 +282,24 @@ array as_strided(array a, Shape shape, Strides strides, size_t offset, StreamOrD
   if (shape.size() != strides.size()) {
     throw std::invalid_argument("[as_strided] Shape " + to_string(shape) +
                                 " and strides must have the same number of elements.");
+  }
+  // The view may go anywhere within the elements of a, but not outside.
+  int64_t first = static_cast<int64_t>(offset), last = first;
+  bool empty = false;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] < 0) {
+      throw std::invalid_argument("[as_strided] Negative dimensions not allowed, got shape " +
+                                  to_string(shape) + ".");
+    }
+    empty |= shape[i] == 0;
+    int64_t reach = strides[i] * (static_cast<int64_t>(shape[i]) - 1);
+    (reach < 0 ? first : last) += reach;
+  }
+  if (!empty && (first < 0 || last >= static_cast<int64_t>(a.size()))) {
+    throw std::invalid_argument(
+        "[as_strided] Shape " + to_string(shape) + ", its strides and offset " +
+        std::to_string(offset) + " reach elements " + std::to_string(first) + " to " +
+        std::to_string(last) + " of an array of size " + std::to_string(a.size()) + ".");
   }
   return view_of<AsStrided>(a, shape, s, shape, strides, offset);
 }

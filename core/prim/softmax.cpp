@@ -91,15 +91,19 @@ std::pair<Arrays, std::vector<int>> LogSumExp::vmap(const Arrays& inputs,
 // ---- public functions ----
 
 array softmax(const array& a, const std::vector<int>& axes, bool precise, StreamOrDevice s) {
-  if (a.size() == 0 || axes.empty()) return a;
   if (!issubdtype(a.dtype(), floating)) {
+    if (a.dtype() == bool_ || (precise && a.dtype() != complex64))
+      return softmax(astype(a, float32, s), axes, precise, s);
     // Integers come back as integers, as Apple's build gives them.
     if (a.dtype() != complex64)
       return astype(softmax(astype(a, float32, s), axes, precise, s), a.dtype(), s);
     array e = exp(subtract(a, max(a, axes, true, s), s), s);
     return divide(e, sum(e, axes, true, s), s);
   }
+  // Over no axes each element is a distribution of its own.
+  if (axes.empty()) return ones_like(a, s);
   auto folded = fold_last("softmax", a, axes, s);
+  if (a.size() == 0) return a;
   const array& in = folded.value;
   array out(in.shape(), in.dtype(), std::make_shared<Softmax>(to_stream(s), precise), {in});
   if (folded.trivial) return out;

@@ -103,7 +103,7 @@ array astype(array a, Dtype dtype, StreamOrDevice s = {});
 /** The bytes read as another dtype; the last axis grows or shrinks with the item size. */
 array view(const array& a, const Dtype& dtype, StreamOrDevice s = {});
 
-/** The row-major elements of a read with any shape, strides and offset (in elements); unchecked. */
+/** The row-major elements of a read with any shape, strides and offset (in elements). */
 array as_strided(array a, Shape shape, Strides strides, size_t offset, StreamOrDevice s = {});
 
 /** A new array of equal value. */
