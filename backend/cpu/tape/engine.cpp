@@ -1,5 +1,7 @@
 // backend/cpu/tape/engine.cpp: runs tapes over blocks that stay in cache, split over the pool.
 #include <algorithm>
+#include <memory>
+#include <optional>
 
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/tape/program.h"
@@ -29,9 +31,47 @@ void run_map(const Program& program, const Space& space) {
   parallel_range(space.size, kChunk, work);
 }
 
-void run_tape(const Tape& tape, const Shape& shape, const std::vector<TapeOperand>& operands) {
+/**
+ * An operand that lies across the others would be gathered element by element, a cache line each.
+ * Such ones are transposed in blocks first, into memory that lives as long as the run.
+ */
+class Straightened {
+ public:
+  /** key is the layout of the run; others are brought to it. */
+  Straightened(const Shape& shape, const Strides& key, const std::vector<TapeOperand>& given,
+               size_t n_inputs, const std::vector<int>& itemsizes)
+      : operands_(given) {
+    int64_t size = 1, span = 1;
+    bool dense = true;
+    for (size_t i = 0; i < shape.size(); ++i) {
+      size *= shape[i];
+      span += key[i] * (shape[i] - 1);
+      dense &= key[i] > 0 || shape[i] == 1;
+    }
+    if (size < kChunk || !dense || span != size) return;
+    for (size_t k = 0; k < n_inputs; ++k) {
+      const Strides& strides = given[k].strides;
+      bool whole = true;  // no broadcasts, which would only grow
+      for (size_t i = 0; i < shape.size(); ++i) whole &= strides[i] != 0 || shape[i] == 1;
+      if (!whole || strides == key) continue;
+      auto memory = std::make_unique_for_overwrite<char[]>(size * itemsizes[k]);
+      TapeOperand straight{memory.get(), key};
+      Space space(shape, {given[k], straight}, {itemsizes[k], itemsizes[k]}, 1);
+      if (!try_transpose(space)) continue;
+      operands_[k] = straight;
+      memory_.push_back(std::move(memory));
+    }
+  }
+  const std::vector<TapeOperand>& operands() const { return operands_; }
+
+ private:
+  std::vector<TapeOperand> operands_;
+  std::vector<std::unique_ptr<char[]>> memory_;
+};
+
+void run_tape(const Tape& tape, const Shape& shape, const std::vector<TapeOperand>& given) {
   std::vector<int> itemsizes;
-  itemsizes.reserve(operands.size());
+  itemsizes.reserve(given.size());
   size_t n_inputs = tape.inputs.size();
   for (auto d : tape.inputs) itemsizes.push_back(dtype_of(d).size());
   for (auto v : tape.outputs) {
@@ -39,6 +79,13 @@ void run_tape(const Tape& tape, const Shape& shape, const std::vector<TapeOperan
         dtype_of(v < n_inputs ? tape.inputs[v] : tape.instrs[v - n_inputs].out).size());
   }
   if (tape.reduce) itemsizes.push_back(dtype_of(tape.reduce->out).size());
+
+  const Strides& key = given[tape.outputs.empty() ? 0 : n_inputs].strides;
+  bool mixed = false;
+  for (size_t k = 0; k < n_inputs; ++k) mixed |= given[k].strides != key;
+  std::optional<Straightened> straightened;
+  if (mixed && !tape.instrs.empty()) straightened.emplace(shape, key, given, n_inputs, itemsizes);
+  const auto& operands = straightened ? straightened->operands() : given;
 
   // Memory order follows the first output, or what is reduced.
   size_t order_by = n_inputs;

@@ -63,8 +63,9 @@ HWY_INLINE V Exp(D d, V x) {
     for (double k : {1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0})
       p = hn::MulAdd(p, r, Const(d, k));
   } else {
-    r = hn::NegMulAdd(n, Const(d, 0x1.62e42fefa39efp-1), c);
-    r = hn::NegMulAdd(n, Const(d, 0x1.abc9e3b39803fp-56), r);
+    // The high part of ln 2 has 32 bits: its product with n is exact without a fused multiply too.
+    r = hn::NegMulAdd(n, Const(d, 0x1.62e42feep-1), c);
+    r = hn::NegMulAdd(n, Const(d, 0x1.a39ef35793c76p-33), r);
     p = Const(d, 1.0 / 6227020800.0);
     for (double k : {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
                      1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0}) {
@@ -195,6 +196,17 @@ HWY_INLINE V Erf(D d, V x) {
     const V r = hn::IfThenElse(hn::Lt(hn::Abs(x), one), near, far);
     return hn::IfThenElse(hn::Eq(x, x), r, x);
   }
+}
+
+/** Highway's up to where e^x outweighs the one. */
+template <class D, class V>
+HWY_INLINE V Expm1(D d, V x) {
+  constexpr bool single = sizeof(hn::TFromD<D>) == 4;
+  const V top = Const(d, single ? 80 : 700);
+  const V r = hn::IfThenElse(hn::Gt(x, top), vm::Exp(d, x),
+                             hn::Expm1(d, hn::Max(hn::Min(x, top), Const(d, -100))));
+  const V small = hn::IfThenElse(hn::Lt(hn::Abs(x), Const(d, single ? 1e-8 : 1e-17)), x, r);
+  return hn::IfThenElse(hn::Eq(x, x), small, x);
 }
 
 /** log(u) and what rounding took from u = 1 + x. */

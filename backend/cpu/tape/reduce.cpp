@@ -24,6 +24,7 @@ class Reduction {
       : space_(space),
         out_(space.lanes.back()),
         program_(tape, space),
+        bare_(tape.instrs.empty() && tape.outputs.empty() && tape.inputs.size() == 1),
         reducer_(find_reducer(tape.reduce->op, tape.reduce->in)),
         inner_(static_cast<int>(space.shape.size()) - 1) {
     for (int d = 0; d < inner_; ++d) (kept(d) ? kept_ : reduced_).push_back(d);
@@ -76,13 +77,14 @@ class Reduction {
     parallel_range(n_kept_, std::max<int64_t>(1, kJob / w), [&](int64_t begin, int64_t end) {
       auto context = program_.context(program_.tile());
       std::vector<char> accs(rows_per_tile * reducer_.acc_bytes + 16);
-      int itemsize = value_itemsize();
       for (int64_t row = begin; row < end; row += rows_per_tile) {
         int64_t m = std::min(rows_per_tile, end - row);
         const char* tile = program_.run(context, row * w, m * w);
-        reducer_.identity(accs.data(), m);
-        for (int64_t r = 0; r < m; ++r) {
-          reducer_.run(accs.data() + r * reducer_.acc_bytes, tile + r * w * itemsize, w);
+        reducer_.rows(accs.data(), tile, m, w);
+        if (kept_.size() <= 1) {
+          int64_t stride = kept_.empty() ? 0 : out_.strides[kept_[0]];
+          reducer_.finish(out_at(row), stride, accs.data(), m);
+          continue;
         }
         for (int64_t r = 0; r < m; ++r) {
           reducer_.finish(out_at(row + r), 0, accs.data() + r * reducer_.acc_bytes, 1);
@@ -155,18 +157,33 @@ class Reduction {
     int64_t per_job = std::max<int64_t>(1, kJob / (group * width));
     int64_t pieces = ceil_div(units, per_job);
     int64_t jobs = n_kept_ * blocks * pieces;
-    int itemsize = value_itemsize();
-    size_t acc_row = static_cast<size_t>(width) * reducer_.acc_bytes;
+    // Packed rows have an accumulator each, and meet at the end.
+    size_t acc_row = static_cast<size_t>(group * width) * reducer_.acc_bytes;
+    // Nothing to compute first: rows are read where they lie, eight at a time.
+    const Lane& in = space_.lanes[0];
+    bool direct = !pack && bare_ && in.strides[inner_] == in.itemsize && reduced_.size() == 1;
 
     auto fold = [&](char* acc, int64_t k, int64_t block, int64_t begin, int64_t end) {
       auto context = program_.context(program_.tile());
       int64_t n = std::min(width, w - block * width);
+      if (direct) {
+        int64_t stride = in.strides[reduced_[0]];
+        const char* from =
+            in.base + spread(kept_, k, in.strides) + begin * stride + block * width * in.itemsize;
+        int64_t u = begin;
+        for (; u + 8 <= end; u += 8, from += 8 * stride) reducer_.fold8(acc, from, stride, n);
+        for (; u < end; ++u, from += stride) reducer_.fold(acc, from, n);
+        return;
+      }
       for (int64_t u = begin; u < end; ++u) {
         int64_t first = u % groups * group;  // within the last reduced dimension
         int64_t m = std::min(group, last - first);
         int64_t row = pack ? u / groups * last + first : u;
         const char* tile = program_.run(context, row_index(k, row) + block * width, m * n);
-        for (int64_t r = 0; r < m; ++r) reducer_.fold(acc, tile + r * n * itemsize, n);
+        reducer_.fold(acc, tile, m * n);
+      }
+      for (int64_t r = 1; r < group; ++r) {
+        reducer_.combine(acc, acc + r * n * reducer_.acc_bytes, n);
       }
     };
     auto finish = [&](const char* acc, int64_t k, int64_t block) {
@@ -179,7 +196,7 @@ class Reduction {
       parallel_range(n_kept_ * blocks, per_chunk, [&](int64_t begin, int64_t end) {
         std::vector<char> acc(acc_row);
         for (int64_t j = begin; j < end; ++j) {
-          reducer_.identity(acc.data(), width);
+          reducer_.identity(acc.data(), group * width);
           fold(acc.data(), j / blocks, j % blocks, 0, units);
           finish(acc.data(), j / blocks, j % blocks);
         }
@@ -190,7 +207,7 @@ class Reduction {
     parallel_for(jobs, [&](int64_t job) {
       int64_t j = job / pieces, piece = job % pieces;
       char* acc = partial.data() + job * acc_row;
-      reducer_.identity(acc, width);
+      reducer_.identity(acc, group * width);
       fold(acc, j / blocks, j % blocks, piece * per_job, std::min(units, (piece + 1) * per_job));
     });
     for (int64_t j = 0; j < n_kept_ * blocks; ++j) {
@@ -200,11 +217,10 @@ class Reduction {
     }
   }
 
-  int value_itemsize() const { return out_.itemsize; }  // input and result share a dtype
-
   const Space& space_;
   const Lane& out_;
   Program program_;
+  bool bare_;  // nothing but the reduction
   Reducer reducer_;
   int inner_;
   SmallVector<int> kept_, reduced_;  // dimensions before the inner one

@@ -16,6 +16,11 @@ struct Reducer {
   void (*run)(void* acc, const void* x, int64_t n);
   /** acc[j] = op(acc[j], x[j]) */
   void (*fold)(void* acc, const void* x, int64_t n);
+  /** acc[j] = op(acc[j], x[j], x[j + stride], ..., 8 rows), the rows as a tree first; stride in
+   * bytes */
+  void (*fold8)(void* acc, const void* x, int64_t stride, int64_t n);
+  /** acc[r] = op of the row of w elements at x + r * w, for rows r < m */
+  void (*rows)(void* acc, const void* x, int64_t m, int64_t w);
   /** acc[j] = op(acc[j], other[j]) */
   void (*combine)(void* acc, const void* other, int64_t n);
   /** out[j] at a stride in bytes, rounded once. */

@@ -201,6 +201,60 @@ struct Loops {
     }
   }
 
+  static void fold8(void* acc, const void* in, int64_t stride, int64_t n) {
+    const char* base = static_cast<const char*>(in);
+    if constexpr (kFloat) {
+      A* a = static_cast<A*>(acc);
+      const hn::ScalableTag<F> d;
+      const int64_t L = static_cast<int64_t>(hn::Lanes(d));
+      constexpr int64_t kBlock = 128;
+      alignas(64) F eight[kBlock];
+      for (int64_t i = 0; i < n; i += kBlock) {
+        const int64_t m = std::min(kBlock, n - i);
+        const auto row = [&](int k) { return reinterpret_cast<const T*>(base + k * stride) + i; };
+        int64_t j = 0;
+        for (; j + L <= m; j += L) {
+          const auto at = [&](int k) { return load(d, row(k) + j); };
+          hn::StoreU(Op::vec(d, Op::vec(d, Op::vec(d, at(0), at(1)), Op::vec(d, at(2), at(3))),
+                             Op::vec(d, Op::vec(d, at(4), at(5)), Op::vec(d, at(6), at(7)))),
+                     d, eight + j);
+        }
+        for (; j < m; ++j) {
+          const auto at = [&](int k) { return static_cast<F>(row(k)[j]); };
+          const auto two = [&](F x, F y) { return Op::template apply<F>(x, y); };
+          eight[j] = two(two(two(at(0), at(1)), two(at(2), at(3))),
+                         two(two(at(4), at(5)), two(at(6), at(7))));
+        }
+        for (j = 0; j < m; ++j) a[i + j] = Op::apply(a[i + j], static_cast<A>(eight[j]));
+      }
+    } else {
+      for (int k = 0; k < 8; ++k) fold(acc, base + k * stride, n);
+    }
+  }
+
+  static void rows(void* acc, const void* in, int64_t m, int64_t w) {
+    A* a = static_cast<A*>(acc);
+    const T* x = static_cast<const T*>(in);
+    if (w >= 32) {
+      for (int64_t r = 0; r < m; ++r) {
+        a[r] = Op::template identity<A>();
+        run(a + r, x + r * w, w);
+      }
+      return;
+    }
+    for (int64_t r = 0; r < m; ++r, x += w) {
+      A total = Op::template identity<A>();
+      for (int64_t i = 0; i < w; ++i) {
+        if constexpr (kFloat) {
+          total = Op::apply(total, static_cast<A>(static_cast<F>(x[i])));
+        } else {
+          total = Op::apply(total, widen(x[i]));
+        }
+      }
+      a[r] = total;
+    }
+  }
+
   static void combine(void* acc, const void* other, int64_t n) {
     A* a = static_cast<A*>(acc);
     const A* b = static_cast<const A*>(other);
@@ -220,7 +274,7 @@ struct Loops {
   }
 
   static Reducer reducer() {
-    return {static_cast<int>(sizeof(A)), &identity, &run, &fold, &combine, &finish};
+    return {static_cast<int>(sizeof(A)), &identity, &run, &fold, &fold8, &rows, &combine, &finish};
   }
 };
 
