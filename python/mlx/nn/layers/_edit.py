@@ -70,7 +70,7 @@ def plan_parameters(root, parameters, strict):
         fail("", f"expected a dict of parameters, got {_describe(parameters)}")
     # Functions that call each other are a cycle, and this one holds the arrays of the plan: cut it,
     # for a training step must leave nothing behind for the garbage collector.
-    place = walk = None
+    place = walk = None  # noqa: F811
     return plan
 
 
@@ -117,5 +117,5 @@ def plan_modules(root, modules, strict):
         fail("", f"expected a dict of modules, got {_describe(modules)}")
     # Functions that call each other are a cycle, and this one holds the arrays of the plan: cut it,
     # for a training step must leave nothing behind for the garbage collector.
-    place = walk = None
+    place = walk = None  # noqa: F811
     return plan
