@@ -1,12 +1,12 @@
 // backend/cpu/tape/engine.cpp: runs tapes over blocks that stay in cache, split over the pool.
 #include <algorithm>
-#include <memory>
 #include <optional>
 
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/tape/program.h"
 #include "backend/cpu/tape/reduce.h"
 #include "backend/cpu/tape/transpose.h"
+#include "mlx/allocator.h"
 
 namespace mlx::core::cpu {
 
@@ -54,8 +54,8 @@ class Straightened {
       bool whole = true;  // no broadcasts, which would only grow
       for (size_t i = 0; i < shape.size(); ++i) whole &= strides[i] != 0 || shape[i] == 1;
       if (!whole || strides == key) continue;
-      auto memory = std::make_unique_for_overwrite<char[]>(size * itemsizes[k]);
-      TapeOperand straight{memory.get(), key};
+      allocator::Data memory = allocator::malloc(size * itemsizes[k]);  // cached between runs
+      TapeOperand straight{memory.buffer().ptr(), key};
       Space space(shape, {given[k], straight}, {itemsizes[k], itemsizes[k]}, 1);
       if (!try_transpose(space)) continue;
       operands_[k] = straight;
@@ -66,7 +66,7 @@ class Straightened {
 
  private:
   std::vector<TapeOperand> operands_;
-  std::vector<std::unique_ptr<char[]>> memory_;
+  std::vector<allocator::Data> memory_;
 };
 
 void run_tape(const Tape& tape, const Shape& shape, const std::vector<TapeOperand>& given) {

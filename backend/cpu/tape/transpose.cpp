@@ -9,13 +9,15 @@ namespace mlx::core::cpu {
 
 namespace {
 
-constexpr int64_t kBlock = 32;
+// Elements a side: long enough pieces of a row for few page walks, small enough for L1.
+template <class T>
+constexpr int64_t kBlockOf = sizeof(T) == 8 ? 32 : 64;
 
 // out[j, i] = in[i, j] for a block: both sides touch whole cache lines.
 template <class T>
 void copy_block(char* out, int64_t out_row, const char* in, int64_t in_row, int64_t rows,
                 int64_t cols) {
-  T tile[kBlock][kBlock];
+  T tile[kBlockOf<T>][kBlockOf<T>];
   for (int64_t i = 0; i < cols; ++i) {
     const T* from = reinterpret_cast<const T*>(in + i * in_row);
     for (int64_t j = 0; j < rows; ++j) tile[j][i] = from[j];
@@ -29,6 +31,7 @@ template <class T>
 void run(const Space& space, int across) {
   const Lane& in = space.lanes[0];
   const Lane& out = space.lanes[1];
+  constexpr int64_t kBlock = kBlockOf<T>;
   int inner = static_cast<int>(space.shape.size()) - 1;
   int64_t rows = space.shape[across], cols = space.shape[inner];
   int64_t row_blocks = (rows + kBlock - 1) / kBlock, col_blocks = (cols + kBlock - 1) / kBlock;
