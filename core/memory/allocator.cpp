@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -54,12 +55,24 @@ size_t physical_memory() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
 }
 
+class AllocationError final : public std::bad_alloc {
+ public:
+  AllocationError(size_t wanted, size_t active, size_t limit)
+      : text_("[malloc] Unable to allocate " + std::to_string(wanted) + " bytes: " +
+              std::to_string(active) + " are in use, the limit is " + std::to_string(limit) + ".") {
+  }
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
 class CpuAllocator final : public Allocator {
  public:
   CpuAllocator() : limit_(physical_memory() / 100 * 95), cache_limit_(physical_memory() / 4) {}
 
   Buffer malloc(size_t size) override {
-    if (size > (size_t(1) << 47)) throw std::bad_alloc();
+    if (size > (size_t(1) << 47)) throw AllocationError(size, active(), limit());
     size_t c = class_of(size);
     size_t capacity = class_size(c);
     void* p = nullptr;
@@ -73,7 +86,7 @@ class CpuAllocator final : public Allocator {
       } else if (active_ + cached_ + capacity > limit_) {
         // Beyond the limit first give back what is kept, then refuse.
         release_cache(active_ + capacity > limit_ ? 0 : limit_ - active_ - capacity);
-        if (active_ + capacity > limit_) throw std::bad_alloc();
+        if (active_ + capacity > limit_) throw AllocationError(size, active_, limit_);
       }
       active_ += capacity;
       peak_ = std::max(peak_, active_);
@@ -87,7 +100,7 @@ class CpuAllocator final : public Allocator {
     if (!p) {
       std::lock_guard lock(mutex_);
       active_ -= capacity;
-      throw std::bad_alloc();
+      throw AllocationError(size, active_, limit_);
     }
     return Buffer(p);
   }
