@@ -488,6 +488,27 @@ TEST(Tape, StridesAndBroadcasts) {
   EXPECT_EQ(r, (std::vector<int>{0, 3, 1, 4, 2, 5}));
 }
 
+TEST(Tape, LargeOperandsThatLieAcross) {
+  for (Dtype t : {float32, bfloat16, int8, complex64}) {
+    array a = remainder(numbered({40, 33, 50}, float32), array(101.0f));
+    a = astype(a, t);
+    for (const std::vector<int>& order : {std::vector<int>{0, 2, 1}, {2, 1, 0}, {1, 2, 0}}) {
+      array across = transpose(a, order);
+      array straight = contiguous(across);
+      straight.eval();
+      array other = add(straight, array(1, t));
+      other.eval();
+      EXPECT_TRUE(array_equal(add(across, other), add(straight, other)).item<bool>());
+      EXPECT_TRUE(array_equal(multiply(other, across), multiply(other, straight)).item<bool>());
+      EXPECT_TRUE(
+          array_equal(sum(add(across, other), 1), sum(add(straight, other), 1)).item<bool>());
+      EXPECT_TRUE(array_equal(negative(across), negative(straight)).item<bool>());
+      array row = slice(other, {0, 0, 0}, {1, other.shape(1), other.shape(2)});
+      EXPECT_TRUE(array_equal(add(across, row), add(straight, row)).item<bool>());
+    }
+  }
+}
+
 TEST(Tape, Casts) {
   const std::vector<double> plain = {0, 1, 2, 3, 7, 100, 120, 127};
   const Dtype all[] = {bool_, uint8, uint16,  uint32,   uint64,  int8,    int16,
