@@ -22,18 +22,18 @@ namespace HWY_NAMESPACE {
 
 void float64_impl(const Problem& p) { Blocked<RealUnit<double, double, double, false>>::run(p); }
 
-// One instance a width; only scaling (alpha, beta) and its rounding know the sign.
-template <class Signed, class Sum>
+// Read and summed as unsigned, which may wrap; only scaling (alpha, beta) knows the sign.
+template <class Unsigned, class Sum>
 void integer_impl(const Problem& p, bool is_signed) {
-  if (is_signed || p.plain())
-    Blocked<RealUnit<Signed, Sum, Signed, false>>::run(p);
+  if (is_signed && !p.plain())
+    Blocked<RealUnit<Unsigned, Sum, std::make_signed_t<Unsigned>, false>>::run(p);
   else
-    Blocked<RealUnit<Signed, Sum, std::make_unsigned_t<Signed>, false>>::run(p);
+    Blocked<RealUnit<Unsigned, Sum, Unsigned, false>>::run(p);
 }
-void int8_impl(const Problem& p, bool s) { integer_impl<int8_t, int32_t>(p, s); }
-void int16_impl(const Problem& p, bool s) { integer_impl<int16_t, int32_t>(p, s); }
-void int32_impl(const Problem& p, bool s) { integer_impl<int32_t, int32_t>(p, s); }
-void int64_impl(const Problem& p, bool s) { integer_impl<int64_t, int64_t>(p, s); }
+void int8_impl(const Problem& p, bool s) { integer_impl<uint8_t, uint32_t>(p, s); }
+void int16_impl(const Problem& p, bool s) { integer_impl<uint16_t, uint32_t>(p, s); }
+void int32_impl(const Problem& p, bool s) { integer_impl<uint32_t, uint32_t>(p, s); }
+void int64_impl(const Problem& p, bool s) { integer_impl<uint64_t, uint64_t>(p, s); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace mlx::core::cpu::gemm_detail

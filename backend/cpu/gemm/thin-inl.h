@@ -8,6 +8,19 @@ constexpr int dot_rows(int T) {
   return T <= 2 ? 4 : T == 3 ? 3 : T <= 5 ? 2 : 1;
 }
 
+template <class D>
+HWY_INLINE hn::TFromD<D> sum_lanes(D d, hn::Vec<D> v) {
+  using T = hn::TFromD<D>;
+  if constexpr (hwy::IsFloat<T>()) {
+    return hn::GetLane(hn::SumOfLanes(d, v));
+  } else {  // Highway's sum goes through signed integers, which must not overflow.
+    T lanes[kLanesOf<T>], sum = 0;
+    hn::StoreU(v, d, lanes);
+    for (T x : lanes) sum += x;
+    return sum;
+  }
+}
+
 /** out[t * ld_out + j] = thin row t . wide row j, over k. The thin rows end in zeros. */
 template <class In, class T, int R, int NJ>
 HWY_NOINLINE HWY_ATTR void dot_kernel(const T* HWY_RESTRICT thin, int64_t ld_thin,
@@ -42,7 +55,7 @@ HWY_NOINLINE HWY_ATTR void dot_kernel(const T* HWY_RESTRICT thin, int64_t ld_thi
   }
   HWY_UNROLL(8) for (int r = 0; r < R; ++r) {
     HWY_UNROLL(4)
-    for (int j = 0; j < NJ; ++j) out[r * ld_out + j] = hn::GetLane(hn::SumOfLanes(d, acc[r][j]));
+    for (int j = 0; j < NJ; ++j) out[r * ld_out + j] = sum_lanes(d, acc[r][j]);
   }
 }
 
