@@ -27,8 +27,12 @@ void Event::signal(std::exception_ptr error) {
 
 void Event::progress() {
   if (!state_ || state_->waiters.load() == 0) return;
-  { std::lock_guard lock(state_->mutex); }  // a waiter is either before its check or asleep
-  state_->changed.notify_all();
+  bool wake = false;
+  {
+    std::lock_guard lock(state_->mutex);
+    for (const auto* ready : state_->conditions) wake |= (*ready)();
+  }
+  if (wake) state_->changed.notify_all();
 }
 
 void Event::wait() {
@@ -39,7 +43,9 @@ void Event::wait_until(const std::function<bool()>& ready) {
   if (!state_) return;
   std::unique_lock lock(state_->mutex);
   state_->waiters.fetch_add(1);
+  state_->conditions.push_back(&ready);
   state_->changed.wait(lock, [&] { return state_->done || ready(); });
+  std::erase(state_->conditions, &ready);
   state_->waiters.fetch_sub(1);
   if (state_->error && !ready()) std::rethrow_exception(state_->error);
 }

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <vector>
 
 #include "mlx/event.h"
 
@@ -12,9 +14,11 @@ namespace mlx::core {
 struct Event::State {
   explicit State(Stream s) : stream(s) {}
   Stream stream;
-  std::mutex mutex;  // guards done and error
+  std::mutex mutex;  // guards what follows, but for waiters
   std::condition_variable changed;
   std::atomic<int> waiters{0};
+  // What each waiter waits for, asked by the thread that does the work: waking a waiter is dear.
+  std::vector<const std::function<bool()>*> conditions;
   bool done = false;
   std::exception_ptr error;
 };
