@@ -1,4 +1,5 @@
-// core/elementwise.h: the rows of the elementwise table as an enum, with what the graph needs of them.
+// core/elementwise.h: the rows of the elementwise table as an enum, with what the graph needs of
+// them.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,8 @@ struct EwInfo {
 
 const EwInfo& info(EwOp op);
 
-/** The dtype that arguments of dtype t are converted to; throws std::invalid_argument if refused. */
+/** The dtype that arguments of dtype t are converted to; throws std::invalid_argument if refused.
+ */
 Dtype argument_dtype(EwOp op, Dtype t);
 /** The dtype of the result for arguments of dtype t. */
 Dtype result_dtype(EwOp op, Dtype t);

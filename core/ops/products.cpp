@@ -10,8 +10,9 @@ namespace mlx::core {
 array inner(const array& a, const array& b, StreamOrDevice s) {
   if (a.ndim() == 0 || b.ndim() == 0) return multiply(a, b, s);
   if (a.shape(-1) != b.shape(-1)) {
-    throw std::invalid_argument("[inner] a and b must have the same last dimension but have shapes " + to_string(a.shape()) + " and " +
-                                to_string(b.shape()) + ".");
+    throw std::invalid_argument(
+        "[inner] a and b must have the same last dimension but have shapes " +
+        to_string(a.shape()) + " and " + to_string(b.shape()) + ".");
   }
   return tensordot(a, b, {-1}, {-1}, s);
 }
@@ -26,12 +27,14 @@ array vecdot(const array& a, const array& b, int axis, StreamOrDevice s) {
   if (axis >= 0 || axis < -least) {
     // Axes count from the end, so that they mean the same in both.
     int from_end = axis >= 0 && na == nb ? axis - na : axis;
-    if (from_end >= 0 || from_end < -least) throw std::invalid_argument("[vecdot] axis is out of bounds.");
+    if (from_end >= 0 || from_end < -least)
+      throw std::invalid_argument("[vecdot] axis is out of bounds.");
     axis = from_end;
   }
   if (a.shape(axis) != b.shape(axis)) {
-    throw std::invalid_argument("[vecdot] a and b must have the same size along axis " + std::to_string(axis) + " but have shapes " +
-                                to_string(a.shape()) + " and " + to_string(b.shape()) + ".");
+    throw std::invalid_argument("[vecdot] a and b must have the same size along axis " +
+                                std::to_string(axis) + " but have shapes " + to_string(a.shape()) +
+                                " and " + to_string(b.shape()) + ".");
   }
   return sum(multiply(a.dtype() == complex64 ? conjugate(a, s) : a, b, s), axis, false, s);
 }
@@ -39,7 +42,8 @@ array vecdot(const array& a, const array& b, int axis, StreamOrDevice s) {
 array tensordot(const array& a, const array& b, const int axis, StreamOrDevice s) {
   if (axis < 0) throw std::invalid_argument("[tensordot] axis must be nonnegative.");
   if (axis > static_cast<int>(std::min(a.ndim(), b.ndim()))) {
-    throw std::invalid_argument("[tensordot] axis must be less than the number of dimensions of a and b.");
+    throw std::invalid_argument(
+        "[tensordot] axis must be less than the number of dimensions of a and b.");
   }
   std::vector<int> axes_a(axis), axes_b(axis);
   std::iota(axes_a.begin(), axes_a.end(), static_cast<int>(a.ndim()) - axis);
@@ -47,15 +51,18 @@ array tensordot(const array& a, const array& b, const int axis, StreamOrDevice s
   return tensordot(a, b, axes_a, axes_b, s);
 }
 
-array tensordot(const array& a, const array& b, const std::vector<int>& axes_a, const std::vector<int>& axes_b, StreamOrDevice s) {
-  if (axes_a.size() != axes_b.size()) throw std::invalid_argument("[tensordot] axes must have the same size.");
+array tensordot(const array& a, const array& b, const std::vector<int>& axes_a,
+                const std::vector<int>& axes_b, StreamOrDevice s) {
+  if (axes_a.size() != axes_b.size())
+    throw std::invalid_argument("[tensordot] axes must have the same size.");
   std::vector<int> ca, cb;
   int64_t contracted = 1;
   for (size_t i = 0; i < axes_a.size(); ++i) {
     ca.push_back(normalize_axis_index(axes_a[i], static_cast<int>(a.ndim()), "[tensordot] "));
     cb.push_back(normalize_axis_index(axes_b[i], static_cast<int>(b.ndim()), "[tensordot] "));
     if (a.shape(ca.back()) != b.shape(cb.back())) {
-      throw std::invalid_argument("[tensordot] a and b must have the same shape on the contracted axes.");
+      throw std::invalid_argument(
+          "[tensordot] a and b must have the same shape on the contracted axes.");
     }
     contracted *= a.shape(ca.back());
   }
@@ -95,9 +102,11 @@ array kron(const array& a, const array& b, StreamOrDevice s) {
 array diagonal(const array& a, int offset, int axis1, int axis2, StreamOrDevice s) {
   int ndim = static_cast<int>(a.ndim());
   if (ndim < 2) {
-    throw std::invalid_argument("[diagonal] Array must have at least two dimensions, but got " + std::to_string(ndim) + " dimensions.");
+    throw std::invalid_argument("[diagonal] Array must have at least two dimensions, but got " +
+                                std::to_string(ndim) + " dimensions.");
   }
-  int r = normalize_axis_index(axis1, ndim, "[diagonal] "), c = normalize_axis_index(axis2, ndim, "[diagonal] ");
+  int r = normalize_axis_index(axis1, ndim, "[diagonal] "),
+      c = normalize_axis_index(axis2, ndim, "[diagonal] ");
   if (r == c) throw std::invalid_argument("[diagonal] axis1 and axis2 cannot be the same axis");
   std::vector<int> order;
   for (int i = 0; i < ndim; ++i) {
@@ -125,7 +134,8 @@ array diagonal(const array& a, int offset, int axis1, int axis2, StreamOrDevice 
 array diag(const array& a, int k, StreamOrDevice s) {
   if (a.ndim() == 2) return diagonal(a, k, 0, 1, s);
   if (a.ndim() != 1) {
-    throw std::invalid_argument("[diag] array must be 1-D or 2-D, got array with " + std::to_string(a.ndim()) + " dimensions.");
+    throw std::invalid_argument("[diag] array must be 1-D or 2-D, got array with " +
+                                std::to_string(a.ndim()) + " dimensions.");
   }
   int n = a.shape(0) + std::abs(k);
   if (a.shape(0) == 0) return zeros({n, n}, a.dtype(), s);
@@ -138,7 +148,8 @@ array diag(const array& a, int k, StreamOrDevice s) {
 array trace(const array& a, int offset, int axis1, int axis2, Dtype dtype, StreamOrDevice s) {
   int ndim = static_cast<int>(a.ndim());
   if (ndim < 2) {
-    throw std::invalid_argument("[trace] Array must have at least two dimensions, but got " + std::to_string(ndim) + " dimensions.");
+    throw std::invalid_argument("[trace] Array must have at least two dimensions, but got " +
+                                std::to_string(ndim) + " dimensions.");
   }
   return sum(astype(diagonal(a, offset, axis1, axis2, s), dtype, s), -1, false, s);
 }
@@ -151,7 +162,8 @@ array trace(const array& a, StreamOrDevice s) { return trace(a, 0, 0, 1, s); }
 array diff(const array& a, int n, int axis, StreamOrDevice s) {
   if (n < 0) throw std::invalid_argument("[diff] Order `n` must be non-negative.");
   int ndim = static_cast<int>(a.ndim());
-  if (axis < -ndim || axis >= ndim) throw std::out_of_range("[diff] Axis is out of bounds for the array.");
+  if (axis < -ndim || axis >= ndim)
+    throw std::out_of_range("[diff] Axis is out of bounds for the array.");
   int ax = axis < 0 ? axis + ndim : axis;
   array r = a;
   for (int i = 0; i < n; ++i) {
@@ -185,12 +197,14 @@ array median(const array& a, const std::vector<int>& axes, bool keepdims, Stream
   int first = static_cast<int>(order.size());
   order.insert(order.end(), reduced.begin(), reduced.end());
   for (int i : reduced) {
-    if (a.shape(i) == 0) throw std::invalid_argument("[median] Cannot take median along empty axis.");
+    if (a.shape(i) == 0)
+      throw std::invalid_argument("[median] Cannot take median along empty axis.");
     full[i] = 1;
   }
   array flat = sort(flatten(transpose(a, order, s), first, -1, s), -1, s);
   int n = flat.shape(-1);
-  array hi = astype(take(flat, n / 2, -1, s), t, s), lo = astype(take(flat, (n - 1) / 2, -1, s), t, s);
+  array hi = astype(take(flat, n / 2, -1, s), t, s),
+        lo = astype(take(flat, (n - 1) / 2, -1, s), t, s);
   array m = n % 2 ? hi : multiply(add(lo, hi, s), array(0.5, t), s);
   // NaN sorts last: it is there if the last element is one.
   if (issubdtype(t, inexact)) {
@@ -204,6 +218,8 @@ array median(const array& a, bool keepdims, StreamOrDevice s) {
   std::iota(axes.begin(), axes.end(), 0);
   return median(a, axes, keepdims, s);
 }
-array median(const array& a, int axis, bool keepdims, StreamOrDevice s) { return median(a, std::vector<int>{axis}, keepdims, s); }
+array median(const array& a, int axis, bool keepdims, StreamOrDevice s) {
+  return median(a, std::vector<int>{axis}, keepdims, s);
+}
 
 }  // namespace mlx::core

@@ -122,8 +122,7 @@ HWY_NOINLINE HWY_ATTR void pack_panel(const In* HWY_RESTRICT src, int64_t lane_s
         for (int y = 0; y < kBlock; ++y) {
           s[y] = src + (l + (y < left ? y : 0)) * lane_stride;
           // The next stretch of the row: too short a run for the hardware to see it coming.
-          for (int64_t x = x1; x < x1 + kAtOnce; x += 64 / sizeof(In))
-            __builtin_prefetch(s[y] + x);
+          for (int64_t x = x1; x < x1 + kAtOnce; x += 64 / sizeof(In)) __builtin_prefetch(s[y] + x);
         }
         int64_t x = x0;
         for (; x + kBlock <= end; x += kBlock) {
