@@ -264,11 +264,10 @@ array array::unsafe_weak_copy(const array& other) {
 // ---- values ----
 
 void array::set_data(allocator::Data data) {
-  Flags all{true, true, true};
   size_t span;
-  auto flags = layout_flags(shape(), row_major_strides(shape()), span);
-  all.col_contiguous = flags.col_contiguous;
-  set_data(std::move(data), size(), row_major_strides(shape()), all);
+  auto strides = row_major_strides(shape());
+  auto flags = layout_flags(shape(), strides, span);
+  set_data(std::move(data), size(), std::move(strides), flags);
 }
 
 void array::set_data(allocator::Data data, size_t data_size, Strides strides, Flags flags,

@@ -104,12 +104,10 @@ void run_tape_task(Task& task) {
 
 void run_primitive_task(Task& task) {
   auto& outputs = task.nodes;
-  // The handle keeps the primitive alive: detaching an output drops it.
-  auto primitive = std::find_if(outputs.begin(), outputs.end(), [](const array& a) {
-                     return a.has_primitive();
-                   })->primitive_ptr();
-  auto& first = *std::find_if(outputs.begin(), outputs.end(),
-                              [](const array& a) { return a.has_primitive(); });
+  array& first = *std::find_if(outputs.begin(), outputs.end(),
+                               [](const array& a) { return a.has_primitive(); });
+  auto primitive =
+      first.primitive_ptr();  // a handle of its own: detaching an output drops the node's
   for (const auto& in : first.inputs()) wait_for(in);
 
   std::vector<array> inputs;

@@ -145,10 +145,9 @@ std::vector<array> meshgrid(const std::vector<array>& arrays, bool sparse,
 namespace {
 /** A window of m points from f(cosines of multiples of 2 pi i / (m - 1)). */
 template <class F>
-array window(const char* name, int m, F&& f, StreamOrDevice s) {
+array window(int m, F&& f, StreamOrDevice s) {
   if (m < 1) return zeros({0}, float32, s);
   if (m == 1) return ones({1}, float32, s);
-  (void)name;
   array t =
       divide(arange(0.0, static_cast<double>(m), float32, s), array(static_cast<float>(m - 1)), s);
   return f(t);
@@ -160,20 +159,19 @@ array turn(const array& t, double times, StreamOrDevice s) {
 
 array hanning(int M, StreamOrDevice s) {
   return window(
-      "hanning", M, [&](const array& t) { return 0.5f - 0.5f * turn(t, 1, s); }, s);
+      M, [&](const array& t) { return 0.5f - 0.5f * turn(t, 1, s); }, s);
 }
 array hamming(int M, StreamOrDevice s) {
   return window(
-      "hamming", M, [&](const array& t) { return 0.54f - 0.46f * turn(t, 1, s); }, s);
+      M, [&](const array& t) { return 0.54f - 0.46f * turn(t, 1, s); }, s);
 }
 array blackman(int M, StreamOrDevice s) {
   return window(
-      "blackman", M,
-      [&](const array& t) { return 0.42f - 0.5f * turn(t, 1, s) + 0.08f * turn(t, 2, s); }, s);
+      M, [&](const array& t) { return 0.42f - 0.5f * turn(t, 1, s) + 0.08f * turn(t, 2, s); }, s);
 }
 array bartlett(int M, StreamOrDevice s) {
   return window(
-      "bartlett", M, [&](const array& t) { return 1.0f - abs(2.0f * t - 1.0f, s); }, s);
+      M, [&](const array& t) { return 1.0f - abs(2.0f * t - 1.0f, s); }, s);
 }
 
 }  // namespace mlx::core

@@ -117,7 +117,7 @@ array matmul(const array& a, const array& b, StreamOrDevice s) {
   }
   array out(product_shape(x, y), compute, std::make_shared<Matmul>(stream), {x, y});
   if (!shape.empty()) out = reshape(out, shape, stream);
-  if (a.ndim() == 1) out = squeeze(out, b.ndim() == 1 ? -2 : -2, stream);
+  if (a.ndim() == 1) out = squeeze(out, -2, stream);
   if (b.ndim() == 1) out = squeeze(out, -1, stream);
   return out;
 }

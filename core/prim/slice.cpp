@@ -87,9 +87,6 @@ Shape clamped_start(const array& starts, const std::vector<int>& axes, const Sha
   return start;
 }
 
-/** Positions start + i * stride of an axis, for gathers. */
-Shape ones_like_shape(const Shape& s) { return Shape(s.size(), 1); }
-
 array with_mode(const array& source, const array& update, UpdateMode mode, const Shape& start,
                 const Shape& stop, const Shape& strides, Stream s) {
   switch (mode) {
@@ -212,7 +209,7 @@ Batched SliceUpdate::vmap(const Arrays& inputs, const std::vector<int>& axes) {
 
 void DynamicSlice::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   Shape start = clamped_start(inputs[1], axes_, inputs[0].shape(), size_);
-  array part = part_of(inputs[0], size_, start, ones_like_shape(start));
+  array part = part_of(inputs[0], size_, start, Shape(start.size(), 1));
   outputs[0].copy_shared_buffer(part);
 }
 
@@ -259,7 +256,7 @@ void DynamicSliceUpdate::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   array& out = outputs[0];
   Shape start = clamped_start(inputs[2], axes_, inputs[0].shape(), inputs[1].shape());
   take_over(inputs[0], out);
-  array part = part_of(out, inputs[1].shape(), start, ones_like_shape(start));
+  array part = part_of(out, inputs[1].shape(), start, Shape(start.size(), 1));
   copy_into(inputs[1], part);
 }
 
