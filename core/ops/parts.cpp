@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/ops/axes.h"
 #include "core/prim/join.h"
 #include "core/prim/slice.h"
 #include "mlx/ops.h"
@@ -76,16 +77,6 @@ void check_dynamic(const char* op, const array& a, const array& start, std::vect
   std::sort(sorted.begin(), sorted.end());
   if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
     throw std::invalid_argument(tag + "Repeat axes not allowed.");
-}
-
-int axis_of(const char* op, int axis, size_t ndim) {
-  int n = static_cast<int>(ndim);
-  if (axis < -n || axis >= n) {
-    throw std::out_of_range(std::string("[") + op + "] Axis " + std::to_string(axis) +
-                            " is out of bounds for array with " + std::to_string(n) +
-                            " dimensions.");
-  }
-  return axis < 0 ? axis + n : axis;
 }
 
 /** Rows of `a` along an axis, in the order of `at`. */
@@ -185,7 +176,7 @@ array concatenate(std::vector<array> arrays, int axis, StreamOrDevice s) {
     throw std::invalid_argument("[concatenate] No arrays provided for concatenation");
   if (arrays.size() == 1 && arrays[0].ndim() == 0) return arrays[0];  // as the reference does
   const Shape first = arrays[0].shape();
-  int ax = axis_of("concatenate", axis, first.size());
+  int ax = axis_in_bounds("concatenate", axis, static_cast<int>(first.size()));
   Stream stream = to_stream(s);
   Dtype t = result_type(arrays);
   for (const auto& a : arrays) {

@@ -1,5 +1,6 @@
 // core/ops/shape.cpp: reshaping, transposing, broadcasting.
 #include "core/prim/shape.h"
+#include "core/ops/axes.h"
 
 #include <algorithm>
 #include <numeric>
@@ -20,15 +21,6 @@ array view_of(const array& a, Shape shape, StreamOrDevice s, Args&&... args) {
 
 int checked_axis(const char* op, int axis, int ndim) {
   return normalize_axis_index(axis, ndim, std::string("[") + op + "] ");
-}
-
-int axis_in_bounds(const char* op, int axis, int ndim) {
-  if (axis < -ndim || axis >= ndim) {
-    throw std::out_of_range(std::string("[") + op + "] Axis " + std::to_string(axis) +
-                            " is out of bounds for array with " + std::to_string(ndim) +
-                            " dimensions.");
-  }
-  return axis < 0 ? axis + ndim : axis;
 }
 
 }  // namespace
