@@ -1,14 +1,14 @@
 """Recurrent layers.
 
-What depends on the input alone is one matrix product over the whole sequence; what is
-left for each step is one product with the state and one fused elementwise pass.
+What depends on the input alone is one matrix product over the whole sequence; the steps
+are one operation of the core, forwards and backwards (``core/prim/recurrent.h``).
 """
 
 import math
 from collections.abc import Callable
 
 import mlx.core as mx
-from mlx.nn.layers.activations import tanh
+from mlx.nn.layers.activations import ReLU, Tanh, relu, tanh
 from mlx.nn.layers.base import Module
 
 
@@ -29,6 +29,13 @@ def _check(layer, x, input_size, **states):
 def _project(x, weight, bias):
     """``x @ weight.T + bias`` for all steps at once."""
     return x @ weight.T if bias is None else mx.addmm(bias, x, weight.T)
+
+
+def _known(function):
+    """The core's name of a nonlinearity that it has steps for, or None."""
+    if function in (tanh, mx.tanh) or type(function) is Tanh:
+        return "tanh"
+    return "relu" if function is relu or type(function) is ReLU else None
 
 
 def _steps(inputs):
@@ -88,6 +95,9 @@ class RNN(Module):
     def __call__(self, x, hidden=None):
         _check(self, x, self.Wxh.shape[1], hidden=hidden)
         inputs = _project(x, self.Wxh, self.bias)
+        known = _known(self.nonlinearity)
+        if known is not None:
+            return mx._recurrent(known, inputs, self.Whh, hidden)[0]
         recurrent = self.Whh.T
         states = []
         for total in _steps(inputs):
@@ -142,26 +152,8 @@ class GRU(Module):
 
     def __call__(self, x, hidden=None):
         _check(self, x, self.Wx.shape[1], hidden=hidden)
-        size = self.hidden_size
         inputs = _project(x, self.Wx, self.b)
-        recurrent = self.Wh.T
-        states = []
-        for total in _steps(inputs):
-            gates, new = mx.split(total, [2 * size], axis=-1)
-            if hidden is not None:
-                gates_state, new_state = mx.split(hidden @ recurrent, [2 * size], axis=-1)
-                gates = gates + gates_state
-                if self.bhn is not None:
-                    new_state = new_state + self.bhn
-            r, z = mx.split(mx.sigmoid(gates), 2, axis=-1)
-            if hidden is not None:
-                n = mx.tanh(new + r * new_state)
-                hidden = (1 - z) * n + z * hidden
-            else:
-                n = mx.tanh(new if self.bhn is None else new + r * self.bhn)
-                hidden = (1 - z) * n
-            states.append(hidden)
-        return mx.stack(states, axis=-2)
+        return mx._recurrent("gru", inputs, self.Wh, hidden, bias=self.bhn)[0]
 
 
 class LSTM(Module):
@@ -208,15 +200,4 @@ class LSTM(Module):
     def __call__(self, x, hidden=None, cell=None):
         _check(self, x, self.Wx.shape[1], hidden=hidden, cell=cell)
         inputs = _project(x, self.Wx, self.bias)
-        recurrent = self.Wh.T
-        states, cells = [], []
-        for total in _steps(inputs):
-            if hidden is not None:
-                total = mx.addmm(total, hidden, recurrent)
-            i, f, g, o = mx.split(total, 4, axis=-1)
-            update = mx.sigmoid(i) * mx.tanh(g)
-            cell = update if cell is None else mx.sigmoid(f) * cell + update
-            hidden = mx.sigmoid(o) * mx.tanh(cell)
-            states.append(hidden)
-            cells.append(cell)
-        return mx.stack(states, axis=-2), mx.stack(cells, axis=-2)
+        return tuple(mx._recurrent("lstm", inputs, self.Wh, hidden, cell))
