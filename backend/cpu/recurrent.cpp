@@ -30,13 +30,16 @@ void over_groups(int64_t rows, const F& body) {
                  [&](int64_t begin, int64_t end) { body(begin, end - begin); });
 }
 
-/** c (rows x n, contiguous) = a (rows x k) b (k x n, contiguous) */
+/** Between the rows of a copy of w: rows a page apart would fall on the same lines of the cache. */
+int64_t padded(int64_t columns) { return columns + 16; }
+
+/** c (rows x n, contiguous) = a (rows x k) b (k x n, its rows padded) */
 void product(int64_t rows, int64_t n, int64_t k, const float* a, int64_t a_row, const float* b,
              float* c) {
   GemmArgs g;
   g.m = rows, g.n = n, g.k = k;
   g.a = {a, a_row, 1, 0, nullptr};
-  g.b = {b, n, 1, 0, nullptr};
+  g.b = {b, padded(n), 1, 0, nullptr};
   g.c = c;
   gemm(g);
 }
@@ -48,7 +51,7 @@ void turn(const float* w, int64_t rows, int64_t columns, float* out) {
     for (int64_t i0 = begin * kTile; i0 < std::min(rows, end * kTile); i0 += kTile)
       for (int64_t j = 0; j < columns; ++j)
         for (int64_t i = i0; i < std::min(rows, i0 + kTile); ++i)
-          out[j * rows + i] = w[i * columns + j];
+          out[j * padded(rows) + i] = w[i * columns + j];
   });
 }
 
@@ -61,7 +64,7 @@ void run_forward(const Recurrent& p, const Arrays& inputs, Arrays& outputs) {
   const int64_t n = x.shape(0), length = x.shape(1), gates = x.shape(2), size = w.shape(1);
   const bool lstm = p.kind() == Kind::lstm;
   static thread_local Scratch turned_scratch;
-  float* turned = turned_scratch.floats(w.size());
+  float* turned = turned_scratch.floats(size * padded(gates));
   turn(w.data<float>(), gates, size, turned);
   over_groups(n, [&](int64_t r0, int64_t rows) {
     static thread_local Scratch scratch;
@@ -95,6 +98,12 @@ void run_backward(const RecurrentVJP& p, const Arrays& inputs, Arrays& outputs) 
   const bool lstm = p.kind() == Kind::lstm, gru = p.kind() == Kind::gru;
   const int64_t n = in[1].shape(0), length = in[1].shape(1);
   const int64_t gates = in[0].shape(0), size = in[0].shape(1);
+  static thread_local Scratch weight_scratch;
+  float* weight = weight_scratch.floats(gates * padded(size));
+  parallel_range(gates, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      std::copy(data(0) + i * size, data(0) + (i + 1) * size, weight + i * padded(size));
+  });
   over_groups(n, [&](int64_t r0, int64_t rows) {
     static thread_local Scratch scratch;
     float* carry = scratch.floats(2 * rows * size);
@@ -122,7 +131,7 @@ void run_backward(const RecurrentVJP& p, const Arrays& inputs, Arrays& outputs) 
         s.state = data(1) + at * size, s.d_state = data(2) + at * size;
       }
       recurrent_step_vjp(s);
-      product(rows, size, gates, gru ? s.dq : s.dx, length * gates, data(0), carry);
+      product(rows, size, gates, gru ? s.dq : s.dx, length * gates, weight, carry);
     }
     float* d_state = outputs[gru ? 2 : 1].data<float>() + r0 * size;
     std::copy(carry, carry + rows * size, d_state);
