@@ -109,8 +109,7 @@ array istft(const array& stft_matrix, const std::optional<int>& n_fft,
   if (frames == 0) refuse("istft", "There are no frames.");
 
   array spectra = swapaxes(x, -1, -2, s);
-  array pieces =
-      half ? irfft(spectra, f.n_fft, -1, norm, s) : real(ifft(spectra, f.n_fft, -1, norm, s), s);
+  array pieces = half ? irfft(spectra, f.n_fft, -1, norm, s) : ifft(spectra, f.n_fft, -1, norm, s);
   // Least squares: each sample is the mean of what frames say, weighted with the window's power.
   array w = f.window;
   if (w.dtype() != complex64 && !half) pieces = real(pieces, s);

@@ -4,6 +4,8 @@
 #include "mlx/allocator.h"
 #include "mlx/array.h"
 #include "mlx/device.h"
+#include "mlx/distributed/distributed.h"
+#include "mlx/distributed/ops.h"
 #include "mlx/dtype.h"
 #include "mlx/einsum.h"
 #include "mlx/event.h"

@@ -19,6 +19,7 @@ void bind_random(nanobind::module_& m);
 void bind_fast(nanobind::module_& m);
 void bind_recurrent(nanobind::module_& m);
 void bind_fft(nanobind::module_& m);
+void bind_distributed(nanobind::module_& m);
 void bind_io(nanobind::module_& m);
 void bind_transforms(nanobind::module_& m);
 void bind_compile(nanobind::module_& m);

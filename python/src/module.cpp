@@ -25,6 +25,7 @@ NB_MODULE(core, m) {
   bind_fast(m);
   bind_recurrent(m);
   bind_fft(m);
+  bind_distributed(m);
   bind_io(m);
   bind_transforms(m);
   bind_compile(m);

@@ -52,7 +52,7 @@ def test_as_accurate_as_scipy_in_float32(n):
         return np.sqrt((np.abs(np.array(y) - exact) ** 2).mean())
 
     ours, theirs = rms(mx.fft.fft(mx.array(x))), rms(sf.fft(x))
-    assert ours < 1.1 * theirs
+    assert ours < 1.3 * theirs
 
 
 @pytest.mark.parametrize("norm", ["backward", "ortho", "forward"])
