@@ -63,6 +63,19 @@ void bind_random(nb::module_& parent) {
           [](const RandomState&, int i) { return nb::object(random_state_list()[i]); }, "index"_a,
           nb::sig("def __getitem__(self, index: int) -> array"))
       .def(
+          "__setitem__",
+          [](const RandomState&, int i, const mx::array& key) {
+            if (i != 0 && i != -1) throw nb::index_error("[random.state] has one entry.");
+            if (key.dtype() != mx::uint32 || key.shape() != mx::Shape{2}) {
+              throw std::invalid_argument("[random.state] a key is (2,) of uint32, not " +
+                                          mx::to_string(key.shape()) + " of " +
+                                          mx::dtype_to_string(key.dtype()) + ".");
+            }
+            set_random_key(key);
+          },
+          "index"_a, "key"_a, nb::sig("def __setitem__(self, index: int, key: array) -> None"),
+          "Goes on from a key that was saved, as a training that is resumed does.")
+      .def(
           "__iter__", [](const RandomState&) { return nb::iter(random_state_list()); },
           nb::sig("def __iter__(self) -> typing.Iterator[array]"));
   m.attr("state") = nb::cast(RandomState{});
