@@ -26,96 +26,92 @@ def _describe(value):
     return type(value).__name__
 
 
-def plan_parameters(root, parameters, strict):
-    """What to write where so that ``root`` gets the arrays of the tree ``parameters``."""
-    plan = []
+def _children(current, new, sequences):
+    """Pairs (key, new value) of a container, or None where the two don't match."""
+    if isinstance(current, dict) and isinstance(new, dict):
+        return list(new.items())
+    if isinstance(current, sequences) and isinstance(new, (list, tuple)):
+        return list(enumerate(new))
+    return None
+
+
+def _plan(root, tree, strict, method, kind, sequences, decide):
+    """Walks ``tree`` beside ``root``.
+
+    ``decide(container, key, new)`` says what becomes of an entry: True to write it, False to go
+    on inside, a text to refuse it.
+    """
+    plan, open_ = [], [(root, tree, "")]
 
     def fail(path, text):
         if strict:
-            raise ValueError(f"[Module.update] {_at(root, path)}: {text}")
+            raise ValueError(f"[Module.{method}] {_at(root, path)}: {text}")
 
-    def place(container, key, new, path):
-        current = container[key]
-        if isinstance(current, mx.array):
-            if isinstance(new, mx.array):
-                if isinstance(container, tuple):
-                    fail(path, "an array in a tuple can't be replaced")
-                else:
-                    plan.append((container, key, new))
-            elif not _is_nothing(new):
-                fail(path, f"expected an array of shape {current.shape}, got {_describe(new)}")
-        elif not _is_nothing(new):
-            walk(current, new, path)
-
-    def walk(current, new, path):
-        if isinstance(current, dict) and isinstance(new, dict):
-            for key, value in new.items():
-                if key in current:
-                    place(current, key, value, _join(path, key))
-                else:
-                    have = ", ".join(map(str, current)) or "none"
-                    fail(path, f'no parameter named "{key}" (there are: {have})')
-        elif isinstance(current, (list, tuple)) and isinstance(new, (list, tuple)):
-            for i, value in enumerate(new):
-                if i < len(current):
-                    place(current, i, value, _join(path, i))
-                else:
-                    fail(path, f"index {i} is out of bounds for {len(current)} entries")
-        else:
+    if not isinstance(tree, dict):
+        fail("", f"expected a dict of {kind}s, got {_describe(tree)}")
+        return plan
+    # A stack and not functions that call each other: those would be a cycle that holds the arrays
+    # of the plan, and a training step must leave nothing behind for the garbage collector.
+    while open_:
+        current, new, path = open_.pop()
+        children = _children(current, new, sequences)
+        if children is None:
             fail(path, f"expected {_describe(current)}, got {_describe(new)}")
-
-    if isinstance(parameters, dict):
-        walk(root, parameters, "")
-    else:
-        fail("", f"expected a dict of parameters, got {_describe(parameters)}")
-    # Functions that call each other are a cycle, and this one holds the arrays of the plan: cut it,
-    # for a training step must leave nothing behind for the garbage collector.
-    place = walk = None  # noqa: F811
+            continue
+        inside = []
+        for key, value in children:
+            if isinstance(current, dict) and key not in current:
+                names = _names(current, kind)
+                fail(path, f'no {kind} named "{key}" (there are: {names})')
+            elif not isinstance(current, dict) and key >= len(current):
+                fail(path, f"index {key} is out of bounds for {len(current)} entries")
+            else:
+                answer = decide(current, key, value)
+                if answer is True:
+                    plan.append((current, key, value))
+                elif isinstance(answer, str):
+                    fail(_join(path, key), answer)
+                elif not _is_nothing(value):
+                    inside.append((current[key], value, _join(path, key)))
+        open_.extend(reversed(inside))
     return plan
+
+
+def _names(current, kind):
+    """What a message lists: for modules, only what may hold some."""
+    names = [k for k, v in current.items() if kind == "parameter" or isinstance(v, (dict, list))]
+    return ", ".join(map(str, names)) or "none"
+
+
+def _decide_parameter(container, key, new):
+    current = container[key]
+    if not isinstance(current, mx.array):
+        return False
+    if not isinstance(new, mx.array):
+        if _is_nothing(new):
+            return False
+        return f"expected an array of shape {current.shape}, got {_describe(new)}"
+    if isinstance(container, tuple):
+        return "an array in a tuple can't be replaced"
+    return True
+
+
+def plan_parameters(root, parameters, strict):
+    """What to write where so that ``root`` gets the arrays of the tree ``parameters``."""
+    sequences = (list, tuple)
+    return _plan(root, parameters, strict, "update", "parameter", sequences, _decide_parameter)
 
 
 def plan_modules(root, modules, strict):
     """What to write where so that ``root`` gets the modules of the tree ``modules``."""
     from mlx.nn.layers.base import Module
 
-    plan = []
-
-    def fail(path, text):
-        if strict:
-            raise ValueError(f"[Module.update_modules] {_at(root, path)}: {text}")
-
-    def place(container, key, new, path):
+    def decide(container, key, new):
+        if not isinstance(new, Module):
+            return False
         current = container[key]
-        if isinstance(new, Module):
-            if isinstance(current, Module):
-                plan.append((container, key, new))
-            else:
-                fail(path, f"expected {_describe(current)}, got the module {type(new).__name__}")
-        elif not _is_nothing(new):
-            walk(current, new, path)
+        if isinstance(current, Module):
+            return True
+        return f"expected {_describe(current)}, got the module {type(new).__name__}"
 
-    def walk(current, new, path):
-        if isinstance(current, dict) and isinstance(new, dict):
-            for key, value in new.items():
-                if key in current:
-                    place(current, key, value, _join(path, key))
-                else:
-                    have = [k for k, v in current.items() if isinstance(v, (dict, list))]
-                    fail(path, f'no module named "{key}" (there are: {", ".join(have) or "none"})')
-        elif isinstance(current, list) and isinstance(new, (list, tuple)):
-            for i, value in enumerate(new):
-                if i < len(current):
-                    place(current, i, value, _join(path, i))
-                else:
-                    fail(path, f"index {i} is out of bounds for {len(current)} entries")
-        else:
-            fail(path, f"expected {_describe(current)}, got {_describe(new)}")
-
-    if isinstance(modules, dict):
-        walk(root, modules, "")
-    else:
-        fail("", f"expected a dict of modules, got {_describe(modules)}")
-    # Functions that call each other are a cycle, and this one holds the arrays of the plan: cut it,
-    # for a training step must leave nothing behind for the garbage collector.
-    place = walk = None  # noqa: F811
-    return plan
+    return _plan(root, modules, strict, "update_modules", "module", list, decide)

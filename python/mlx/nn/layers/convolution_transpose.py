@@ -5,15 +5,45 @@ from mlx.nn.layers.base import Module
 from mlx.nn.layers.convolution import init_weight, spread
 
 
-def _describe(layer, kernel_size):
-    return (
-        f"{layer.weight.shape[-1]}, {layer.weight.shape[0]}, kernel_size={kernel_size}, "
-        f"stride={layer.stride}, padding={layer.padding}, dilation={layer.dilation}, "
-        f"output_padding={layer.output_padding}, bias={'bias' in layer}"
-    )
+class _ConvTranspose(Module):
+    """What the layers share: a subclass says how many axes it has and which operation it is."""
+
+    _axes: int
+
+    def _set_up(self, channels, kernel_size, stride, padding, dilation, output_padding, bias):
+        inputs, outputs = channels
+        each = self._spread
+        self.weight = init_weight(outputs, each("kernel_size", kernel_size, True), inputs)
+        if bias:
+            self.bias = mx.zeros((outputs,))
+        self.padding = each("padding", padding)
+        self.stride = each("stride", stride)
+        self.output_padding = each("output_padding", output_padding)
+        self.dilation = dilation
+
+    def _spread(self, name, value, always=False):
+        """One value for each axis; the settings of a single axis stay plain numbers."""
+        if self._axes == 1 and not always:
+            return value
+        return spread(value, self._axes, name, type(self).__name__)
+
+    def _extra_repr(self):
+        kernel_size = self.weight.shape[1] if self._axes == 1 else self.weight.shape[1:-1]
+        return (
+            f"{self.weight.shape[-1]}, {self.weight.shape[0]}, kernel_size={kernel_size}, "
+            f"stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
+            f"output_padding={self.output_padding}, bias={'bias' in self}"
+        )
+
+    def __call__(self, x):
+        operation = getattr(mx, f"conv_transpose{self._axes}d")
+        y = operation(
+            x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding
+        )
+        return y + self["bias"] if "bias" in self else y
 
 
-class ConvTranspose1d(Module):
+class ConvTranspose1d(_ConvTranspose):
     """Transposed convolution along one axis.
 
     Parameters start as those of :class:`Conv1d`.
@@ -39,6 +69,8 @@ class ConvTranspose1d(Module):
         (1, 10, 8)
     """
 
+    _axes = 1
+
     def __init__(
         self,
         in_channels: int,
@@ -51,26 +83,11 @@ class ConvTranspose1d(Module):
         bias: bool = True,
     ):
         super().__init__()
-        kernel = spread(kernel_size, 1, "kernel_size", "ConvTranspose1d")
-        self.weight = init_weight(out_channels, kernel, in_channels)
-        if bias:
-            self.bias = mx.zeros((out_channels,))
-        self.padding = padding
-        self.dilation = dilation
-        self.stride = stride
-        self.output_padding = output_padding
-
-    def _extra_repr(self):
-        return _describe(self, self.weight.shape[1])
-
-    def __call__(self, x):
-        y = mx.conv_transpose1d(
-            x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding
-        )
-        return y + self["bias"] if "bias" in self else y
+        channels = (in_channels, out_channels)
+        self._set_up(channels, kernel_size, stride, padding, dilation, output_padding, bias)
 
 
-class ConvTranspose2d(Module):
+class ConvTranspose2d(_ConvTranspose):
     """Transposed convolution along two axes. :class:`ConvTranspose1d` explains the
     arguments; each may be one int or one for each axis.
 
@@ -82,6 +99,8 @@ class ConvTranspose2d(Module):
         (1, 8, 8, 8)
     """
 
+    _axes = 2
+
     def __init__(
         self,
         in_channels: int,
@@ -94,26 +113,11 @@ class ConvTranspose2d(Module):
         bias: bool = True,
     ):
         super().__init__()
-        kernel = spread(kernel_size, 2, "kernel_size", "ConvTranspose2d")
-        self.weight = init_weight(out_channels, kernel, in_channels)
-        if bias:
-            self.bias = mx.zeros((out_channels,))
-        self.padding = spread(padding, 2, "padding", "ConvTranspose2d")
-        self.stride = spread(stride, 2, "stride", "ConvTranspose2d")
-        self.output_padding = spread(output_padding, 2, "output_padding", "ConvTranspose2d")
-        self.dilation = dilation
-
-    def _extra_repr(self):
-        return _describe(self, self.weight.shape[1:-1])
-
-    def __call__(self, x):
-        y = mx.conv_transpose2d(
-            x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding
-        )
-        return y + self["bias"] if "bias" in self else y
+        channels = (in_channels, out_channels)
+        self._set_up(channels, kernel_size, stride, padding, dilation, output_padding, bias)
 
 
-class ConvTranspose3d(Module):
+class ConvTranspose3d(_ConvTranspose):
     """Transposed convolution along three axes. :class:`ConvTranspose1d` explains the
     arguments; each may be one int or one for each axis.
 
@@ -125,6 +129,8 @@ class ConvTranspose3d(Module):
         (1, 4, 4, 4, 8)
     """
 
+    _axes = 3
+
     def __init__(
         self,
         in_channels: int,
@@ -137,20 +143,5 @@ class ConvTranspose3d(Module):
         bias: bool = True,
     ):
         super().__init__()
-        kernel = spread(kernel_size, 3, "kernel_size", "ConvTranspose3d")
-        self.weight = init_weight(out_channels, kernel, in_channels)
-        if bias:
-            self.bias = mx.zeros((out_channels,))
-        self.padding = spread(padding, 3, "padding", "ConvTranspose3d")
-        self.stride = spread(stride, 3, "stride", "ConvTranspose3d")
-        self.output_padding = spread(output_padding, 3, "output_padding", "ConvTranspose3d")
-        self.dilation = dilation
-
-    def _extra_repr(self):
-        return _describe(self, self.weight.shape[1:-1])
-
-    def __call__(self, x):
-        y = mx.conv_transpose3d(
-            x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding
-        )
-        return y + self["bias"] if "bias" in self else y
+        channels = (in_channels, out_channels)
+        self._set_up(channels, kernel_size, stride, padding, dilation, output_padding, bias)
