@@ -586,4 +586,8 @@ MLX_BINARY_OPERATOR(/, divide)
 inline array operator/(double a, const array& b) { return divide(array(a), b); }
 inline array operator/(const array& a, double b) { return divide(a, array(b)); }
 
+/** The last axis by a Hadamard matrix, times scale (1 / sqrt(n)); n = m 2^k, m 1, 12, 20 or 28. */
+array hadamard_transform(const array& a, std::optional<float> scale = std::nullopt,
+                         StreamOrDevice s = {});
+
 }  // namespace mlx::core

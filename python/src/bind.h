@@ -17,6 +17,7 @@ void bind_selection(nanobind::module_& m);
 void bind_constants(nanobind::module_& m);
 void bind_random(nanobind::module_& m);
 void bind_fast(nanobind::module_& m);
+void bind_custom_kernels(nanobind::module_& fast);
 void bind_recurrent(nanobind::module_& m);
 void bind_fft(nanobind::module_& m);
 void bind_distributed(nanobind::module_& m);

@@ -71,6 +71,48 @@ that takes part in the sum of the softmax only.)",
       },
       "q"_a, "k"_a, "v"_a, nb::kw_only(), "scale"_a, "mask"_a.none() = nb::none(),
       "sinks"_a.none() = nb::none(), "force_fused"_a = false, "stream"_a.none() = nb::none());
+  def_function(
+      m, "cross_entropy", "(logits: array, targets: array, *, " STREAM_SIG, R"(
+``logsumexp(logits, -1) - logits[..., target]`` for integer ``targets`` of the shape of ``logits``
+without its last axis, computed in ``float32``.
+
+The loss is ``float32`` (``float64`` for ``float64`` logits). Raises ``ValueError`` for shapes that
+do not match and targets that are not integers, ``IndexError`` for a target out of range.
+
+Example:
+  >>> mx.fast.cross_entropy(mx.zeros((2, 4)), mx.array([0, 3]))
+  array([1.38629, 1.38629], dtype=float32))",
+      [](const mx::array& logits, const mx::array& targets, mx::StreamOrDevice s) {
+        return mx::fast::cross_entropy(logits, targets, s);
+      },
+      "logits"_a, "targets"_a, STREAM_ONLY);
+  def_function(
+      m, "gated_delta_update",
+      "(q: array, k: array, v: array, gamma: array, beta: array, initial_state: array | None = "
+      "None, mask: array | None = None, stream: StreamOrDevice = None) -> list[array]",
+      R"(
+The gated delta rule of linear attention over a sequence: ``[output, last state]``.
+
+At each time, the state of a head, a matrix (value size, key size), is multiplied with ``gamma``;
+``beta * (v - state @ k)`` times ``k`` is added to it; the output is ``state @ q``. ``q`` and ``k``
+are (batch, time, key heads, key size), ``v`` (batch, time, heads, value size), ``gamma`` and
+``beta`` (batch, time, heads); ``gamma`` may have a value for each component of the key. ``heads`` is
+a multiple of ``key heads``. Where ``mask`` (batch, time) is False, the output is 0 and the state
+stays. States are ``float32`` (``float64`` for ``float64``), (batch, heads, value size, key size).
+
+Example:
+  >>> x = mx.ones((1, 3, 2, 4))
+  >>> out, state = mx.fast.gated_delta_update(x, x, x, mx.ones((1, 3, 2)), mx.ones((1, 3, 2)))
+  >>> out.shape, state.shape
+  ((1, 3, 2, 4), (1, 2, 4, 4)))",
+      [=](const mx::array& q, const mx::array& k, const mx::array& v, const mx::array& gamma,
+          const mx::array& beta, nb::handle state, nb::handle mask, mx::StreamOrDevice s) {
+        return mx::fast::gated_delta_update(q, k, v, gamma, beta, optional(state), optional(mask),
+                                            s);
+      },
+      "q"_a, "k"_a, "v"_a, "gamma"_a, "beta"_a, "initial_state"_a.none() = nb::none(),
+      "mask"_a.none() = nb::none(), "stream"_a.none() = nb::none());
+  bind_custom_kernels(m);
 }
 #else
 void bind_fast(nb::module_&) {}

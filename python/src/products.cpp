@@ -140,6 +140,20 @@ void bind_equality(nb::module_& m) {
 }  // namespace
 
 void bind_products(nb::module_& m) {
+  def_function(
+      m, "hadamard_transform", "(a: array, scale: float | None = None, " STREAM_SIG, R"(
+The last axis multiplied with a Hadamard matrix (of 1 and -1, with orthogonal rows), times ``scale``,
+``1 / sqrt(n)`` if not given. Sizes are ``n = m * 2**k`` with ``m`` in 1, 12, 20, 28; others raise
+``ValueError``. Integers give ``float32``.
+
+Example:
+  >>> mx.hadamard_transform(mx.ones((4,)))
+  array([2, 0, 0, 0], dtype=float32))",
+      [](const mx::array& a, std::optional<float> scale, mx::StreamOrDevice s) {
+        return mx::hadamard_transform(a, scale, s);
+      },
+      "a"_a, "scale"_a.none() = nb::none(), "stream"_a.none() = nb::none());
+
   auto product = [&](const char* name, Product op, const char* sig, const char* doc) {
     def_function(
         m, name, sig, doc,

@@ -42,6 +42,43 @@ void softmax(const void* in, void* out, Dtype::Val dtype, size_t outer, size_t n
 /** out is [outer, inner] of dtype: log(sum(exp(in))); n = 0 or only -infinity gives -infinity. */
 void logsumexp(const void* in, void* out, Dtype::Val dtype, size_t outer, size_t n, size_t inner);
 
+/** loss[r] = log(sum(exp(row r))) - row r [target r], targets in [0, n). Losses and their
+ * cotangents are float, for float64 logits double. */
+void cross_entropy(const void* logits, const int64_t* targets, void* loss, Dtype::Val dtype,
+                   size_t rows, size_t n);
+void cross_entropy_vjp(const void* logits, const int64_t* targets, const void* dloss, void* dlogits,
+                       Dtype::Val dtype, size_t rows, size_t n);
+
+// ---- Gated delta rule
+// ------------------------------------------------------------------------------------
+
+/**
+ * For each of batch * heads: a state of value_dim rows of key_dim numbers, and at each time
+ *   state *= gate; state += beta (v - state k) k^T; out = state q
+ * Arrays are without gaps: q, k [batch, time, key_heads, key_dim], v and out [batch, time, heads,
+ * value_dim], gate [batch, time, heads, gate_dim], beta [batch, time, heads], states [batch, heads,
+ * value_dim, key_dim]. A step whose mask [batch, time] is false gives 0 and keeps the state.
+ */
+template <class T>
+struct GatedDelta {
+  size_t batch, time, key_heads, heads, key_dim, value_dim;
+  size_t gate_dim;  // 1 or key_dim
+  const T *q, *k, *v, *gate, *beta;
+  const T* state;    // the first one; null: zeros
+  const bool* mask;  // null: all true
+};
+template <class T>
+void gated_delta(const GatedDelta<T>& args, T* out, T* last_state);
+
+/** Cotangents of out and last_state (either may be null), and of the inputs; dstate may be null. */
+template <class T>
+struct GatedDeltaGrads {
+  const T *dout, *dlast_state;
+  T *dq, *dk, *dv, *dgate, *dbeta, *dstate;
+};
+template <class T>
+void gated_delta_vjp(const GatedDelta<T>& args, const GatedDeltaGrads<T>& grads);
+
 // ---- Rotary embedding
 // -----------------------------------------------------------------------------
 

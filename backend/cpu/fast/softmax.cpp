@@ -13,45 +13,11 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "backend/cpu/fast/exp-inl.h"
+#include "backend/cpu/fast/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlx::core::cpu::HWY_NAMESPACE {
 namespace {
-
-/** The largest of a row; NaN is overlooked here and comes back through exp. */
-template <class T>
-AccOf<T> row_max(const T* p, size_t n) {
-  using A = AccOf<T>;
-  const TagOf<T> d;
-  const auto lowest = hn::Set(d, -std::numeric_limits<A>::infinity());
-  auto m0 = lowest, m1 = lowest;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
-    m0 = hn::Max(load(d, p + i), m0);
-    m1 = hn::Max(load(d, p + i + lanes), m1);
-  }
-  for (; i + lanes <= n; i += lanes) m0 = hn::Max(load(d, p + i), m0);
-  if (i < n) {
-    m0 = hn::Max(hn::IfThenElse(hn::FirstN(d, n - i), load_n(d, p + i, n - i), lowest), m0);
-  }
-  return hn::GetLane(hn::MaxOfLanes(d, hn::Max(m0, m1)));
-}
-
-/** exp(p - max) into out (of the accumulation type; may be null) and the sum of it. */
-template <class T>
-AccOf<T> exp_row(const T* p, AccOf<T>* out, size_t n, AccOf<T> max) {
-  const TagOf<T> d;
-  const auto m = hn::Set(d, max);
-  return sum_of_terms(d, p, n, [&](size_t i, auto v) HWY_ATTR {
-    const auto e = exp_of(d, hn::Sub(v, m));
-    if (out) {
-      i + hn::Lanes(d) <= n ? hn::StoreU(e, d, out + i) : store_n(e, d, out + i, n - i);
-    }
-    return e;
-  });
-}
 
 template <class A, class T>
 void scale_row(const A* p, T* out, size_t n, A factor) {
