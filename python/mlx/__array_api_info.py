@@ -40,9 +40,9 @@ class ArrayNamespaceInfo:
             "indexing": mx.int32,
         }
 
-    def devices(self) -> tuple:
+    def devices(self) -> list:
         kinds = (mx.DeviceType.cpu, mx.DeviceType.gpu)
-        return tuple(mx.Device(k, i) for k in kinds for i in range(mx.device_count(k)))
+        return [mx.Device(k, i) for k in kinds for i in range(mx.device_count(k))]
 
     def dtypes(self, *, device=None, kind=None) -> dict:
         _check_device(device)

@@ -189,13 +189,19 @@ void bind_array(nb::module_& m) {
           nb::sig("def __dlpack_device__(self) -> tuple"))
       .def(
           "__array_namespace__",
-          [](const mx::array&, std::optional<std::string>) {
-            return nb::module_::import_("mlx.core");
+          [](const mx::array&, std::optional<std::string> version) {
+            for (const char* known : {"2021.12", "2022.12", "2023.12", "2024.12"}) {
+              if (!version || *version == known) return nb::module_::import_("mlx.core");
+            }
+            throw std::invalid_argument("[__array_namespace__] Version '" + *version +
+                                        "' of the array API standard is not known; the latest "
+                                        "known is '2024.12'.");
           },
           "api_version"_a.none() = nb::none(),
           nb::sig(
               "def __array_namespace__(self, api_version: str | None = None) -> types.ModuleType"),
-          "The module with the functions of the array API standard.");
+          "The module with the functions of the array API standard. Raises ``ValueError`` for "
+          "versions after 2024.12.");
   // Python 2's names, which the reference has.
   cls.attr("__div__") = cls.attr("__truediv__");
   cls.attr("__rdiv__") = cls.attr("__rtruediv__");

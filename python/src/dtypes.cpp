@@ -166,6 +166,9 @@ Raises ``ValueError`` for an unknown kind.)");
   nb::class_<mx::finfo>(m, "finfo",
                         "Limits of a floating point dtype (of the parts of a complex one).")
       .def(nb::init<mx::Dtype>())
+      .def(
+          "__init__", [](mx::finfo* self, const mx::array& a) { new (self) mx::finfo(a.dtype()); },
+          nb::arg(), nb::sig("def __init__(self, arg: array, /) -> None"))
       .def_ro("min", &mx::finfo::min, "The smallest finite value.")
       .def_ro("max", &mx::finfo::max, "The largest finite value.")
       .def_ro("eps", &mx::finfo::eps, "The difference between 1 and the next larger value.")
@@ -175,6 +178,12 @@ Raises ``ValueError`` for an unknown kind.)");
       .def("__repr__", [](const mx::finfo& f) { return info_repr("finfo", f); });
   nb::class_<mx::iinfo>(m, "iinfo", "Limits of an integer dtype.")
       .def(nb::init<mx::Dtype>())
+      .def(
+          "__init__", [](mx::iinfo* self, const mx::array& a) { new (self) mx::iinfo(a.dtype()); },
+          nb::arg(), nb::sig("def __init__(self, arg: array, /) -> None"))
+      .def_prop_ro(
+          "bits", [](const mx::iinfo& i) { return 8 * static_cast<int>(i.dtype.size()); },
+          "Bits of one element.")
       .def_ro("min", &mx::iinfo::min, "The smallest value.")
       .def_ro("max", &mx::iinfo::max, "The largest value.")
       .def_ro("dtype", &mx::iinfo::dtype)
