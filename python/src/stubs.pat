@@ -31,7 +31,7 @@ mlx\.core\.random\.__prefix__:
         def __iter__(self) -> Iterator[array]: ...
 
 mlx\.core\.(fast|linalg|fft|distributed)\.__prefix__:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
     from mlx.core import Dtype, StreamOrDevice, array, float32, int32, scalar
 
