@@ -6,8 +6,10 @@
 #include <list>
 #include <mutex>
 #include <numbers>
+#include <type_traits>
 
 #include "backend/cpu/fft/transform.h"
+#include "backend/cpu/parallel.h"
 
 namespace mlx::core::cpu::fft {
 
@@ -16,43 +18,46 @@ namespace {
 constexpr size_t kLargestRadix = 100;  // larger primes cost less as a convolution
 constexpr size_t kShortest = 128;      // shorter lengths are not split into rows and columns
 constexpr size_t kLongestPasses = 1 << 19;
+constexpr size_t kLongestDouble = 1 << 18;
 constexpr size_t kMostPlans = 64;
 constexpr size_t kCacheBytes = 64 << 20;  // of roots of unity
 
-using Complex = std::complex<long double>;
+/** The precision in which roots of unity are multiplied: more than that of T. */
+template <typename T>
+using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
 
-/** exp(-2 pi i k / n). */
-Complex root(size_t k, size_t n) {
-  long double angle = 2 * std::numbers::pi_v<long double> * (long double)(k % n) / n;
-  return {std::cos(angle), -std::sin(angle)};
-}
-
-/** The same for many k: the product of a coarse and a fine step, 64 bits precise. */
+/** exp(-2 pi i k / n) for many k < n: the product of a coarse and a fine step. */
+template <typename T>
 class Roots {
  public:
-  explicit Roots(size_t n) : n_(n) {
+  using R = Wide<T>;
+  explicit Roots(size_t n) {
     while ((size_t(1) << (2 * shift_)) < n) ++shift_;
     size_t step = size_t(1) << shift_;
     for (size_t k = 0; k < step; ++k) fine_.push_back(root(k, n));
     for (size_t k = 0; k < n; k += step) coarse_.push_back(root(k, n));
   }
-  Complex operator()(size_t k) const {
-    k %= n_;
-    size_t low = k & ((size_t(1) << shift_) - 1);
-    const Complex &a = coarse_[k >> shift_], &b = fine_[low];
-    return {a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real()};
+  /** Root k, for k < n, as element `at` of a table. */
+  void store(size_t k, Planar<T>& table, size_t at) const {
+    const std::complex<R>&a = coarse_[k >> shift_], &b = fine_[k & ((size_t(1) << shift_) - 1)];
+    table.re[at] = T(a.real() * b.real() - a.imag() * b.imag());
+    table.im[at] = T(a.real() * b.imag() + a.imag() * b.real());
   }
 
  private:
-  size_t n_;
+  static std::complex<R> root(size_t k, size_t n) {
+    long double angle = 2 * std::numbers::pi_v<long double> * (long double)(k) / n;
+    return {R(std::cos(angle)), R(-std::sin(angle))};
+  }
+
   int shift_ = 0;
-  std::vector<Complex> coarse_, fine_;
+  std::vector<std::complex<R>> coarse_, fine_;
 };
 
 template <typename T>
-void append(Planar<T>& to, const Complex& v) {
-  to.re.push_back(T(v.real()));
-  to.im.push_back(T(v.imag()));
+void resize(Planar<T>& table, size_t n) {
+  table.re.resize(n);
+  table.im.resize(n);
 }
 
 /** Radices whose product is n, or none if a prime factor is too large. */
@@ -85,14 +90,18 @@ size_t good_length(size_t n) {
 template <typename T>
 void add_passes(Plan<T>& plan) {
   size_t length = plan.n;
-  const Roots roots(length);
+  const Roots<T> roots(length);
   for (size_t radix : factor(plan.n)) {
     Pass<T> pass{radix, length / radix, {}, {}};
+    resize(pass.twiddles, pass.rest * (radix - 1));
     for (size_t p = 0; p < pass.rest; ++p) {
-      for (size_t j = 1; j < radix; ++j) append(pass.twiddles, roots(p * j * (plan.n / length)));
+      for (size_t j = 1; j < radix; ++j) {
+        roots.store(p * j * (plan.n / length), pass.twiddles, p * (radix - 1) + j - 1);
+      }
     }
     if (radix > 5) {
-      for (size_t k = 0; k < radix; ++k) append(pass.roots, root(k, radix));
+      resize(pass.roots, radix);
+      for (size_t k = 0; k < radix; ++k) roots.store(k * (plan.n / radix), pass.roots, k);
     }
     length = pass.rest;
     plan.passes.push_back(std::move(pass));
@@ -119,29 +128,52 @@ void add_split(Plan<T>& plan) {
   plan.columns = n / best;
   plan.row_plan = plan_for<T>(plan.rows);
   plan.column_plan = plan_for<T>(plan.columns);
-  plan.between.re.reserve(n);
-  plan.between.im.reserve(n);
-  const Roots roots(n);
-  for (size_t c = 0; c < plan.columns; ++c) {
-    for (size_t k = 0; k < plan.rows; ++k) append(plan.between, roots(c * k));
+  resize(plan.between, n);
+  const Roots<T> roots(n);
+  parallel_range(int64_t(plan.columns), int64_t(std::max<size_t>(1, 16384 / plan.rows)),
+                 [&](int64_t begin, int64_t end) {
+                   for (size_t c = size_t(begin); c < size_t(end); ++c) {
+                     for (size_t k = 0, turn = 0; k < plan.rows; ++k) {
+                       roots.store(turn, plan.between, c * plan.rows + k);
+                       turn += c;
+                       if (turn >= n) turn -= n;
+                     }
+                   }
+                 });
+}
+
+/** The transform of the conjugate chirp, computed in precision D. */
+template <typename D, typename T>
+void add_spectrum(Plan<T>& plan) {
+  size_t n = plan.n, m = plan.padded;
+  const D scale = D(1) / D(m);
+  std::vector<std::complex<D>> conjugate(m);
+  for (size_t k = 0; k < n; ++k) {
+    conjugate[k] = {scale * plan.chirp.re[k], -scale * plan.chirp.im[k]};
+    if (k > 0) conjugate[m - k] = conjugate[k];
+  }
+  line(*plan_for<D>(m), conjugate.data(), conjugate.data(), false, D(1));
+  resize(plan.chirp_spectrum, m);
+  for (size_t k = 0; k < m; ++k) {
+    plan.chirp_spectrum.re[k] = T(conjugate[k].real());
+    plan.chirp_spectrum.im[k] = T(conjugate[k].imag());
   }
 }
 
 template <typename T>
 void add_bluestein(Plan<T>& plan) {
-  size_t n = plan.n, m = good_length(2 * n - 1);
-  plan.padded = m;
-  plan.padded_plan = plan_for<T>(m);
-  std::vector<std::complex<double>> conjugate(m);  // in double: its error would be in all results
-  const Roots roots(2 * n);
-  for (size_t k = 0; k < n; ++k) {
-    Complex c = roots(k * k);  // lengths are below 2^31
-    append(plan.chirp, c);
-    conjugate[k] = {double(c.real() / m), double(-c.imag() / m)};
-    if (k > 0) conjugate[m - k] = conjugate[k];
+  size_t n = plan.n;
+  plan.padded = good_length(2 * n - 1);
+  plan.padded_plan = plan_for<T>(plan.padded);
+  resize(plan.chirp, n);
+  const Roots<T> roots(2 * n);
+  for (size_t k = 0; k < n; ++k) roots.store(k * k % (2 * n), plan.chirp, k);  // n < 2^31
+  // Its error would be in all results, so in double; that would take long for long lines.
+  if (n < kLongestDouble) {
+    add_spectrum<double>(plan);
+  } else {
+    add_spectrum<T>(plan);
   }
-  line(*plan_for<double>(m), conjugate.data(), conjugate.data(), false, 1.0);
-  for (const auto& v : conjugate) append(plan.chirp_spectrum, Complex(v));
 }
 
 template <typename T>
@@ -163,8 +195,9 @@ template <typename T>
 std::shared_ptr<const Plan<T>> make_real_plan(size_t n) {
   auto plan = std::make_shared<Plan<T>>();
   plan->n = n;
-  const Roots roots(2 * n);
-  for (size_t k = 0; k <= n / 2; ++k) append(plan->half, roots(k));
+  const Roots<T> roots(2 * n);
+  resize(plan->half, n / 2 + 1);
+  for (size_t k = 0; k <= n / 2; ++k) roots.store(k, plan->half, k);
   return plan;
 }
 

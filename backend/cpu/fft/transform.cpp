@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "backend/cpu/fast/scratch.h"
 #include "backend/cpu/fft/kernels.h"
 #include "backend/cpu/parallel.h"
+#include "mlx/allocator.h"
 
 namespace mlx::core::cpu::fft {
 
@@ -18,18 +20,24 @@ constexpr size_t kShared = size_t(1) << 16;  // a line this long is shared among
 constexpr size_t kTask = size_t(1) << 15;    // elements of a task of shorter ones
 constexpr size_t kKeptBytes = size_t(1) << 22;
 
-/** Working memory of one use: kept per thread and use while small. */
+/** Working memory of one use: kept per thread and use while small, else from the allocator, whose
+ * cache saves the system from giving out new pages each time. */
 template <typename T>
 class Memory {
  public:
   Memory(Scratch& kept, size_t n) {
     const size_t bytes = n * sizeof(T);
-    data_ = static_cast<T*>((bytes <= kKeptBytes ? kept : own_).get(bytes));
+    if (bytes <= kKeptBytes) {
+      data_ = static_cast<T*>(kept.get(bytes));
+    } else {
+      large_.emplace(allocator::malloc(bytes));
+      data_ = static_cast<T*>(large_->buffer().raw_ptr());
+    }
   }
   T* data() const { return data_; }
 
  private:
-  Scratch own_;
+  std::optional<allocator::Data> large_;
   T* data_;
 };
 
