@@ -156,25 +156,30 @@ class GroupNorm(Module):
             f"pytorch_compatible={self.pytorch_compatible}"
         )
 
-    def _neighbouring(self, x):
-        size = x.shape[-1] // self.num_groups
-        grouped = x.reshape(x.shape[0], -1, self.num_groups, size).transpose(0, 2, 1, 3)
-        flat = grouped.reshape(x.shape[0], self.num_groups, -1)
-        flat = mx.fast.layer_norm(flat, None, None, self.eps)
-        return flat.reshape(grouped.shape).transpose(0, 2, 1, 3).reshape(x.shape)
+    def _over_groups(self, values):
+        """The mean over its group for each channel of ``(N, dims)``, as ``(N, 1, dims)``."""
+        count, size = len(values), self.dims // self.num_groups
+        axis = 2 if self.pytorch_compatible else 1
+        shape = [count, size, self.num_groups] if axis == 1 else [count, self.num_groups, size]
+        mean = values.reshape(shape).mean(axis=axis, keepdims=True)
+        return mx.broadcast_to(mean, shape).reshape(count, 1, self.dims)
 
-    def _strided(self, x):
-        grouped = x.reshape(x.shape[0], -1, self.num_groups)
-        mean = mx.mean(grouped, axis=1, keepdims=True)
-        var = mx.var(grouped, axis=1, keepdims=True)
-        return ((grouped - mean) * mx.rsqrt(var + self.eps)).reshape(x.shape)
+    def _normalise(self, x):
+        # Channel by channel first, and then over the channels of a group: the passes over x go
+        # through memory in its own order, whichever channels make a group.
+        wide = x.reshape(x.shape[0], -1, self.dims)
+        if x.dtype in (mx.float16, mx.bfloat16):
+            wide = wide.astype(mx.float32)
+        centred = wide - self._over_groups(wide.mean(axis=1))
+        var = self._over_groups(centred.square().mean(axis=1))
+        return (centred * mx.rsqrt(var + self.eps)).astype(x.dtype).reshape(x.shape)
 
     def __call__(self, x):
         if x.ndim < 2 or x.shape[-1] != self.dims:
             raise ValueError(
                 f"[GroupNorm] the input must be (N, ..., {self.dims}), not of shape {x.shape}"
             )
-        y = self._neighbouring(x) if self.pytorch_compatible else self._strided(x)
+        y = self._normalise(x)
         return self["weight"] * y + self["bias"] if "weight" in self else y
 
 
