@@ -208,6 +208,43 @@ def run_layer(case, training=True):
     return result
 
 
+def one_of_each():
+    """One case of each layer."""
+    return list({case[0]: case for case in reversed(LAYERS)}.values())
+
+
+def can_be_trained(case):
+    name, args, kwargs, _ = case
+    return bool(tree_flatten(getattr(nn, name)(*args, **kwargs).trainable_parameters()))
+
+
+TRAINING_STEPS = 10
+
+
+def run_training(case):
+    """A layer's parameters after ten steps of Adam that make its result follow a target."""
+    name, args, kwargs, inputs = case
+    mx.random.seed(11)
+    layer = getattr(nn, name)(*args, **kwargs)
+    inputs = make_inputs(inputs)
+    optimizer = optim.Adam(0.01)
+
+    def loss(*xs):
+        out = layer(*xs)
+        out = out[0] * 2 + out[1] if isinstance(out, tuple) else out
+        target = mx.cos(mx.arange(out.size)).reshape(out.shape)
+        return ((out - target) ** 2).mean()
+
+    step = nn.value_and_grad(layer, loss)
+    losses = []
+    for _ in range(TRAINING_STEPS):
+        value, grads = step(*inputs)
+        optimizer.update(layer, grads)
+        mx.eval(layer.state, optimizer.state)
+        losses.append(value)
+    return {"losses": mx.stack(losses), "parameters": layer.parameters()}
+
+
 def _probabilities(*shape):
     return mx.softmax(data(*shape, seed=3), axis=-1)
 

@@ -33,6 +33,11 @@ def main():
             f"{name}{args}": cases.digest(cases.run_optimizer(name, args))
             for name, args in cases.OPTIMIZERS
         },
+        "training": {
+            case[0]: cases.digest(cases.run_training(case))
+            for case in cases.one_of_each()
+            if cases.can_be_trained(case)
+        },
         "signatures": {path: cases.signature(path) for path in cases.public_paths()},
     }
     path = Path(__file__).with_name("expected.json")

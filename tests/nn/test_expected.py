@@ -27,6 +27,14 @@ def test_layer(case, training):
     cases.check(cases.run_layer(case, training), expected["values"], TOLERANCE)
 
 
+TRAINED = [case for case in cases.one_of_each() if case[0] in EXPECTED["training"]]
+
+
+@pytest.mark.parametrize("case", TRAINED, ids=lambda case: case[0])
+def test_ten_steps(case):
+    cases.check(cases.run_training(case), EXPECTED["training"][case[0]], 5 * TOLERANCE)
+
+
 @pytest.mark.parametrize("case", cases.loss_cases(), ids=cases.loss_id)
 def test_loss(case):
     cases.check(cases.run_loss(*case), EXPECTED["losses"][cases.loss_id(case)], TOLERANCE)

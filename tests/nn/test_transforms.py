@@ -11,7 +11,7 @@ from mlx import nn
 from mlx.utils import tree_flatten
 
 # One case of each layer.
-ONE_OF_EACH = list({case[0]: case for case in reversed(cases.LAYERS)}.values())
+ONE_OF_EACH = cases.one_of_each()
 FLOAT = [case for case in ONE_OF_EACH if all(i is None or isinstance(i, tuple) for i in case[3])]
 RANDOM = ("Dropout", "Dropout2d", "Dropout3d")
 
@@ -98,6 +98,86 @@ def test_copies(case):
     layer, inputs = build(case)
     for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         close(twin(*inputs), layer(*inputs), 0)
+
+
+# Losses of arrays of floats: (name, arrays, keyword arguments).
+LOSSES = cases.loss_cases()
+
+
+def loss_function(case):
+    name, _, kwargs = case
+    # Weights of a loss belong to one example, so they stay out of what is batched.
+    return lambda *xs: getattr(nn.losses, name)(*xs, **kwargs)
+
+
+@pytest.mark.parametrize("case", LOSSES, ids=cases.loss_id)
+def test_loss_transforms(case):
+    """Values and gradients, plain, compiled, checkpointed and batched."""
+    arrays = case[1]
+    loss = loss_function(case)
+    both = lambda *xs: (loss(*xs), mx.grad(lambda x, *r: loss(x, *r).sum())(*xs))
+    expected = both(*arrays)
+    compiled = mx.compile(both)
+    for _ in range(2):
+        close(compiled(*arrays), expected)
+    saved = mx.checkpoint(loss)
+    close([saved(*arrays)], expected[:1])
+    close([mx.grad(lambda x, *r: saved(x, *r).sum())(*arrays)], expected[1:])
+    batch = [mx.stack([x, x[::-1]]) for x in arrays]
+    mapped = mx.vmap(both)(*batch)
+    for i in range(2):
+        close([m[i] for m in mapped], both(*(b[i] for b in batch)))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(mx.float16, 1e-2), (mx.bfloat16, 8e-2)])
+@pytest.mark.parametrize("case", LOSSES, ids=cases.loss_id)
+def test_loss_half_precision(case, dtype, tolerance):
+    is_float = lambda x: mx.issubdtype(x.dtype, mx.floating)
+    low = [x.astype(dtype) if is_float(x) else x for x in case[1]]
+    rounded = [x.astype(mx.float32) if is_float(x) else x for x in low]
+    loss = loss_function(case)
+    out = loss(*low)
+    assert "weights" in case[2] or out.dtype == dtype
+    close([out], [loss(*rounded)], tolerance)
+    gradient = mx.grad(lambda x: loss(x, *low[1:]).astype(mx.float32).sum())(low[0])
+    assert gradient.dtype == dtype
+    assert mx.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("case", FLOAT, ids=cases.layer_id)
+def test_compiled_gradients(case):
+    layer, inputs = build(case)
+    if not tree_flatten(layer.trainable_parameters()):
+        return
+    step = nn.value_and_grad(layer, lambda *xs: cases.scalar(layer(*xs)))
+    compiled = mx.compile(lambda *xs: step(*xs))
+    for _ in range(2):
+        value, gradients = compiled(*inputs)
+        expected, expected_gradients = step(*inputs)
+        close([value], [expected], 1e-4)
+        flat = [[g for _, g in tree_flatten(t)] for t in (gradients, expected_gradients)]
+        close(*flat, 1e-4)
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
+@pytest.mark.parametrize("case", FLOAT, ids=cases.layer_id)
+def test_half_precision_gradients(case, dtype):
+    layer, inputs = build(case)
+    layer.set_dtype(dtype)
+    if not tree_flatten(layer.trainable_parameters()):
+        return
+    low = [x if x is None else x.astype(dtype) for x in inputs]
+    _, gradients = nn.value_and_grad(layer, lambda *xs: cases.scalar(layer(*xs)))(*low)
+    parameters = dict(tree_flatten(layer.parameters()))
+    for path, gradient in tree_flatten(gradients):
+        assert gradient.dtype == parameters[path].dtype
+        assert mx.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse_loss"])
+def test_losses_can_be_pickled(loss):
+    function = getattr(nn.losses, loss)
+    assert pickle.loads(pickle.dumps(function)) is copy.deepcopy(function) is function
 
 
 @pytest.mark.parametrize("name", RANDOM)
