@@ -84,9 +84,30 @@ class CustomTransforms final : public Primitive {
   VmapFn vmap_;
 };
 
+/** The cotangents of all inputs. Integers have none: asking for it would refuse indices. */
+std::vector<array> vjp_of_all(const ArrayFn& fun, const std::vector<array>& primals,
+                              const std::vector<array>& cotangents) {
+  std::vector<size_t> places;
+  std::vector<array> known, result;
+  for (size_t i = 0; i < primals.size(); ++i) {
+    result.push_back(zeros_like(primals[i]));
+    if (!issubdtype(primals[i].dtype(), inexact)) continue;
+    places.push_back(i);
+    known.push_back(primals[i]);
+  }
+  auto of_known = [&](const std::vector<array>& some) {
+    auto all = primals;
+    for (size_t i = 0; i < places.size(); ++i) all[places[i]] = some[i];
+    return fun(all);
+  };
+  auto found = vjp(ArrayFn(of_known), known, cotangents).second;
+  for (size_t i = 0; i < places.size(); ++i) result[places[i]] = found[i];
+  return result;
+}
+
 VjpFn derived_vjp(const ArrayFn& fun) {
   return [fun](const std::vector<array>& primals, const std::vector<array>& cotangents,
-               const std::vector<array>&) { return vjp(fun, primals, cotangents).second; };
+               const std::vector<array>&) { return vjp_of_all(fun, primals, cotangents); };
 }
 
 JvpFn derived_jvp(const ArrayFn& fun) {
@@ -144,7 +165,7 @@ ArrayFn checkpoint(ArrayFn fun) {
                       const std::vector<array>&) {
     // Not before the cotangents are there: that is when the memory is needed.
     std::vector<array> late = depends(primals, cotangents);
-    return vjp(fun, late, cotangents).second;
+    return vjp_of_all(fun, late, cotangents);
   };
   return custom_function(fun, again);
 }
