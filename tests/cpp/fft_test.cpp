@@ -81,6 +81,27 @@ TEST(Fft, EveryTarget) {
   });
 }
 
+TEST(Fft, RealLinesOnEveryTarget) {
+  on_every_target([] {
+    for (const size_t n : {1, 2, 3, 4, 6, 10, 34, 66, 68, 98, 130, 256, 1000}) {
+      const fft::Lines x{3, n, 1};
+      const auto whole = draw<float>(3 * n);
+      std::vector<float> in(3 * n), back(3 * n);
+      std::vector<std::complex<float>> full(3 * n), half(3 * (n / 2 + 1));
+      for (size_t i = 0; i < in.size(); ++i) full[i] = in[i] = whole[i].real();
+      fft::complex_to_complex<float>(full.data(), full.data(), x, false, 1.0f);
+      fft::real_to_complex<float>(in.data(), half.data(), x, 1.0f);
+      fft::complex_to_real<float>(half.data(), back.data(), x, 1.0f / n);
+      for (size_t l = 0; l < 3; ++l) {
+        for (size_t k = 0; k <= n / 2; ++k) {
+          ASSERT_LT(std::abs(half[l * (n / 2 + 1) + k] - full[l * n + k]), 1e-4) << n;
+        }
+        for (size_t i = 0; i < n; ++i) ASSERT_NEAR(back[l * n + i], in[l * n + i], 1e-5) << n;
+      }
+    }
+  });
+}
+
 TEST(Fft, SameBitsOnAnyNumberOfThreads) {
   const int threads = num_threads();
   for (const fft::Lines x :

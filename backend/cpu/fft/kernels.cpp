@@ -339,10 +339,97 @@ void columns_to_lines(Block<T> in, size_t n, std::complex<T>* out, size_t stride
   }
 }
 
+/** n complex numbers from p on, one vector of them; and those before p + Lanes, backwards. */
+template <class D, class T>
+HWY_INLINE Cx<hn::Vec<D>> load_complex(D d, const std::complex<T>* p) {
+  Cx<hn::Vec<D>> v;
+  hn::LoadInterleaved2(d, reinterpret_cast<const T*>(p), v.re, v.im);
+  return v;
+}
+template <class D, class V>
+HWY_INLINE Cx<V> reversed(D d, Cx<V> v) {
+  return {hn::Reverse(d, v.re), hn::Reverse(d, v.im)};
+}
+template <class D, class T, class V>
+HWY_INLINE void store_complex(D d, Cx<V> v, std::complex<T>* p) {
+  hn::StoreInterleaved2(v.re, v.im, d, reinterpret_cast<T*>(p));
+}
+template <class V>
+HWY_INLINE Cx<V> conjugate(Cx<V> v) {
+  return {v.re, hn::Neg(v.im)};
+}
+
+/**
+ * Calls pair(d, a, b, w) for all a = in[k], b = in[h-k], w[k], 1 <= k <= h/2, which gives out[k]
+ * and the conjugate of out[h-k] in place of a and b. in and out may be the same.
+ */
+template <class T, class F>
+HWY_INLINE void for_pairs(const std::complex<T>* in, std::complex<T>* out, size_t h,
+                          const Planar<T>& w, const F& pair) {
+  const hn::ScalableTag<T> d;
+  const size_t lanes = hn::Lanes(d);
+  size_t k = 1;
+  for (; 2 * (k + lanes - 1) < h; k += lanes) {
+    const size_t mirror = h - k - lanes + 1;
+    auto a = load_complex(d, in + k), b = reversed(d, load_complex(d, in + mirror));
+    pair(d, a, b,
+         Cx<hn::Vec<decltype(d)>>{hn::LoadU(d, w.re.data() + k), hn::LoadU(d, w.im.data() + k)});
+    store_complex(d, a, out + k);
+    store_complex(d, reversed(d, conjugate(b)), out + mirror);
+  }
+  const hn::CappedTag<T, 1> one;
+  for (; k <= h / 2; ++k) {
+    using V1 = hn::Vec<decltype(one)>;
+    const auto get = [&](const std::complex<T>& v) HWY_ATTR {
+      return Cx<V1>{hn::Set(one, v.real()), hn::Set(one, v.imag())};
+    };
+    auto a = get(in[k]), b = get(in[h - k]);
+    pair(one, a, b, Cx<V1>{hn::Set(one, w.re[k]), hn::Set(one, w.im[k])});
+    out[k] = {hn::GetLane(a.re), hn::GetLane(a.im)};
+    out[h - k] = {hn::GetLane(b.re), -hn::GetLane(b.im)};
+  }
+}
+
+template <class T>
+void spectrum_of_halves(const std::complex<T>* z, std::complex<T>* x, size_t h, const Planar<T>& w,
+                        T scale) {
+  const std::complex<T> first = z[0];
+  for_pairs(z, x, h, w, [&](auto d, auto& a, auto& b, auto root) HWY_ATTR {
+    const auto half = hn::Set(d, scale / 2);
+    const auto mirrored = conjugate(b);
+    const auto even = scaled(half, a + mirrored), difference = scaled(half, a - mirrored);
+    // -i times the difference is the transform of the odd elements.
+    const decltype(even) odd{difference.im, hn::Neg(difference.re)};
+    const auto turned = times(odd, root);
+    a = even + turned, b = even - turned;
+  });
+  x[0] = {scale * (first.real() + first.imag()), T(0)};
+  x[h] = {scale * (first.real() - first.imag()), T(0)};
+}
+
+template <class T>
+void halves_of_spectrum(const std::complex<T>* x, std::complex<T>* z, size_t h,
+                        const Planar<T>& w) {
+  const std::complex<T> first = x[0], last = x[h];
+  for_pairs(x, z, h, w, [&](auto, auto& a, auto& b, auto root) HWY_ATTR {
+    const auto mirrored = conjugate(b);
+    const auto even = a + mirrored;
+    const auto odd = times(a - mirrored, conjugate(root));
+    a = plus_i(even, odd), b = minus_i(even, odd);
+  });
+  z[0] = {first.real() + last.real(), first.real() - last.real()};
+}
+
 template <class T>
 const Kernels<T>& table() {
-  static constexpr Kernels<T> kTable{&passes<T>,           &split<T>,           &join<T>, &turn<T>,
-                                     &lines_to_columns<T>, &columns_to_lines<T>};
+  static constexpr Kernels<T> kTable{&passes<T>,
+                                     &split<T>,
+                                     &join<T>,
+                                     &turn<T>,
+                                     &lines_to_columns<T>,
+                                     &columns_to_lines<T>,
+                                     &spectrum_of_halves<T>,
+                                     &halves_of_spectrum<T>};
   return kTable;
 }
 

@@ -28,6 +28,13 @@ struct Kernels {
   /** kWidth lines of n complex numbers, `stride` apart, as columns [n][kWidth]; and back. */
   void (*lines_to_columns)(const std::complex<T>* in, size_t stride, size_t n, Block<T> out);
   void (*columns_to_lines)(Block<T> in, size_t n, std::complex<T>* out, size_t stride, T scale);
+  /** Z, h numbers, becomes X, h + 1 numbers, times scale (see real.cpp); z and x may be the same.
+   */
+  void (*spectrum_of_halves)(const std::complex<T>* z, std::complex<T>* x, size_t h,
+                             const Planar<T>& w, T scale);
+  /** The inverse: 2 Z from X. The imaginary parts of X[0] and X[h] count as 0. */
+  void (*halves_of_spectrum)(const std::complex<T>* x, std::complex<T>* z, size_t h,
+                             const Planar<T>& w);
 };
 
 const Kernels<float>& kernels(float);

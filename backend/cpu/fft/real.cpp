@@ -7,45 +7,13 @@
 #include <memory>
 
 #include "backend/cpu/fast/scratch.h"
+#include "backend/cpu/fft/kernels.h"
 #include "backend/cpu/fft/transform.h"
 #include "backend/cpu/parallel.h"
 
 namespace mlx::core::cpu::fft {
 
 namespace {
-
-/** X, h + 1 numbers, from Z, h numbers, times scale; x and z may be the same. */
-template <typename T>
-void spectrum_of_halves(const std::complex<T>* z, std::complex<T>* x, size_t h, const Planar<T>& w,
-                        T scale) {
-  const std::complex<T> z0 = z[0];
-  x[0] = {scale * (z0.real() + z0.imag()), T(0)};
-  x[h] = {scale * (z0.real() - z0.imag()), T(0)};
-  const T half = scale / 2;
-  for (size_t k = 1; k <= h / 2; ++k) {
-    const std::complex<T> a = z[k], b = z[h - k];
-    const T er = half * (a.real() + b.real()), ei = half * (a.imag() - b.imag());
-    const T odd_r = half * (a.imag() + b.imag()), odd_i = half * (b.real() - a.real());
-    const T tr = odd_r * w.re[k] - odd_i * w.im[k], ti = odd_r * w.im[k] + odd_i * w.re[k];
-    x[k] = {er + tr, ei + ti};
-    x[h - k] = {er - tr, ti - ei};
-  }
-}
-
-/** The inverse: 2 Z from X. The imaginary parts of X[0] and X[h] count as 0. */
-template <typename T>
-void halves_of_spectrum(const std::complex<T>* x, std::complex<T>* z, size_t h,
-                        const Planar<T>& w) {
-  z[0] = {x[0].real() + x[h].real(), x[0].real() - x[h].real()};
-  for (size_t k = 1; k <= h / 2; ++k) {
-    const std::complex<T> a = x[k], b = x[h - k];
-    const T er = a.real() + b.real(), ei = a.imag() - b.imag();
-    const T dr = a.real() - b.real(), di = a.imag() + b.imag();
-    const T odd_r = dr * w.re[k] + di * w.im[k], odd_i = di * w.re[k] - dr * w.im[k];
-    z[k] = {er - odd_i, ei + odd_r};
-    z[h - k] = {er + odd_i, odd_r - ei};
-  }
-}
 
 /** Memory that is not set to 0 first. */
 template <typename T>
@@ -80,12 +48,12 @@ void real_to_complex(const T* in, std::complex<T>* out, Lines x, T scale) {
       std::complex<T>* line = out + first * half;
       if (some == 1) {
         complex_to_complex<T>(z + first * h, line, {1, h, 1}, false, T(1));
-        return spectrum_of_halves(line, line, h, plan->half, scale);
+        return kernels(T()).spectrum_of_halves(line, line, h, plan->half, scale);
       }
       auto* aside = static_cast<std::complex<T>*>(scratch.get(some * h * sizeof(std::complex<T>)));
       complex_to_complex<T>(z + first * h, aside, {some, h, 1}, false, T(1));
       for (size_t i = 0; i < some; ++i) {
-        spectrum_of_halves(aside + i * h, line + i * half, h, plan->half, scale);
+        kernels(T()).spectrum_of_halves(aside + i * h, line + i * half, h, plan->half, scale);
       }
     });
     return;
@@ -110,7 +78,7 @@ void complex_to_real(const std::complex<T>* in, T* out, Lines x, T scale) {
     auto* z = reinterpret_cast<std::complex<T>*>(out);
     for_pieces(x.outer, h, [&](size_t first, size_t some) {
       for (size_t i = first; i < first + some; ++i) {
-        halves_of_spectrum(in + i * half, z + i * h, h, plan->half);
+        kernels(T()).halves_of_spectrum(in + i * half, z + i * h, h, plan->half);
       }
       complex_to_complex<T>(z + first * h, z + first * h, {some, h, 1}, true, scale);
     });
