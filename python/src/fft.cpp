@@ -106,8 +106,8 @@ Example:
 The first ``n // 2 + 1`` elements of the :func:`fft` of a real array; the others mirror them.
 
 Example:
-  >>> mx.fft.rfft(mx.array([1.0, 0.0, 0.0, 0.0]))
-  array([1+0j, 1+0j, 1+0j], dtype=complex64))");
+  >>> mx.fft.rfft(mx.array([0.0, 1.0, 0.0, -1.0]))
+  array([0+0j, 0-2j, 0+0j], dtype=complex64))");
   def_one(m, "irfft", f::irfft, f::irfft, R"(
 The inverse of :func:`rfft`: ``n`` real numbers (``2 * (size - 1)`` if not given) from ``n // 2 + 1``
 complex ones. The result is ``float32``, of ``float64`` input ``float64``.
