@@ -11,6 +11,7 @@
 #include "mlx/event.h"
 #include "mlx/fast.h"
 #include "mlx/fft.h"
+#include "mlx/linalg.h"
 #include "mlx/memory.h"
 #include "mlx/ops.h"
 #include "mlx/primitives.h"

@@ -21,6 +21,7 @@ void bind_custom_kernels(nanobind::module_& fast);
 void bind_recurrent(nanobind::module_& m);
 void bind_fft(nanobind::module_& m);
 void bind_distributed(nanobind::module_& m);
+void bind_linalg(nanobind::module_& m);
 void bind_io(nanobind::module_& m);
 void bind_transforms(nanobind::module_& m);
 void bind_compile(nanobind::module_& m);

@@ -26,6 +26,7 @@ NB_MODULE(core, m) {
   bind_recurrent(m);
   bind_fft(m);
   bind_distributed(m);
+  bind_linalg(m);
   bind_io(m);
   bind_transforms(m);
   bind_compile(m);
