@@ -58,7 +58,7 @@ def layouts(x):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", SIZES)
 def test_square(n, dtype):
-    x = random((3, n, n), dtype) + (n * np.eye(n)).astype(dtype)
+    x = random((3, n, n), dtype) / np.float32(n) + np.eye(n, dtype=dtype)
     for a in layouts(x):
         assert a.dtype == getattr(mx, dtype)
         close(L.inv(a), np.linalg.inv(wide(x)), dtype)
@@ -70,8 +70,8 @@ def test_square(n, dtype):
         want = np.linalg.slogdet(wide(x))
         close(sign, want[0], dtype)
         close(log, want[1], dtype)
-        assert sign.dtype == a.dtype and log.dtype == (mx.float64 if "64" == dtype[-2:] and
-                                                       dtype != "complex64" else mx.float32)
+        real = mx.float64 if dtype == "float64" else mx.float32
+        assert sign.dtype == a.dtype and log.dtype == real
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -203,7 +203,6 @@ def test_norm_edges():
     assert L.norm(mx.array([3, 4])).item() == 5
     assert L.norm(mx.array(-3.0)).item() == 3
     assert L.norm(mx.array([])).item() == 0
-    assert L.norm(mx.array([3e4, 4e4], dtype=mx.float16)).item() == 49984 or True
     half = L.norm(mx.full((4,), 300, dtype=mx.float16))
     assert half.dtype == mx.float16 and half.item() == 600
     with pytest.raises(ValueError):
@@ -222,10 +221,11 @@ def test_cross():
     rng = np.random.default_rng(0)
     for na, nb in ((3, 3), (2, 3), (3, 2), (2, 2)):
         for dtype in (np.float32, np.int32, np.complex64):
-            a, b = (10 * rng.standard_normal((4, n))).astype(dtype), np.ones((n,), dtype)
             a, b = (10 * rng.standard_normal((4, na))).astype(dtype), np.arange(nb).astype(dtype)
-            full = [np.concatenate([x, np.zeros((*x.shape[:-1], 3 - x.shape[-1]), dtype)], -1)
-                    for x in (a, b)]
+            full = [
+                np.concatenate([x, np.zeros((*x.shape[:-1], 3 - x.shape[-1]), dtype)], -1)
+                for x in (a, b)
+            ]
             close(L.cross(mx.array(a), mx.array(b)), np.cross(*full))
             close(L.cross(mx.array(a.T), mx.array(a.T), axis=0), np.zeros((3, 4)))
     with pytest.raises(ValueError, match="size 2 or 3"):
@@ -282,8 +282,13 @@ def test_empty_values():
 def test_singular(n):
     zero, nan = mx.zeros((n, n)), mx.full((n, n), float("nan"))
     batch = mx.stack([mx.eye(n), zero])
-    for f in (L.inv, L.tri_inv, lambda a: L.solve(a, mx.ones(n)), L.cholesky,
-              lambda a: L.solve_triangular(a, mx.ones((n, 2)))):
+    for f in (
+        L.inv,
+        L.tri_inv,
+        lambda a: L.solve(a, mx.ones(n)),
+        L.cholesky,
+        lambda a: L.solve_triangular(a, mx.ones((n, 2))),
+    ):
         with pytest.raises(RuntimeError, match="linalg"):
             mx.eval(f(zero))
         with pytest.raises(RuntimeError, match="matrix 1 of the batch"):

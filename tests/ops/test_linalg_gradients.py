@@ -181,8 +181,17 @@ def test_det_of_singular_matrices():
     assert mx.grad(lambda a: L.det(a))(zero).tolist() == np.zeros((3, 3)).tolist()
 
 
-SECOND = ["inv", "det", "slogdet", "cholesky", "solve", "solve_triangular", "eigvalsh", "eigh",
-          "lu_factor"]
+SECOND = [
+    "inv",
+    "det",
+    "slogdet",
+    "cholesky",
+    "solve",
+    "solve_triangular",
+    "eigvalsh",
+    "eigh",
+    "lu_factor",
+]
 
 
 @pytest.mark.parametrize("name", [*SECOND, "svd values", "qr R", "pinv", "norm fro"])
