@@ -31,7 +31,7 @@ template <typename T>
 class Roots {
  public:
   using R = Wide<T>;
-  explicit Roots(size_t n) {
+  explicit Roots(size_t n) : n_(n) {
     while ((size_t(1) << (2 * shift_)) < n) ++shift_;
     size_t step = size_t(1) << shift_;
     for (size_t k = 0; k < step; ++k) fine_.push_back(root(k, n));
@@ -39,6 +39,12 @@ class Roots {
   }
   /** Root k, for k < n, as element `at` of a table. */
   void store(size_t k, Planar<T>& table, size_t at) const {
+    // Exactly, where it is 1, -i, -1 or i.
+    if (4 * k == n_ || 2 * k == n_ || 4 * k == 3 * n_) {
+      table.re[at] = 2 * k == n_ ? T(-1) : T(0);
+      table.im[at] = 2 * k == n_ ? T(0) : 4 * k == n_ ? T(-1) : T(1);
+      return;
+    }
     const std::complex<R>&a = coarse_[k >> shift_], &b = fine_[k & ((size_t(1) << shift_) - 1)];
     table.re[at] = T(a.real() * b.real() - a.imag() * b.imag());
     table.im[at] = T(a.real() * b.imag() + a.imag() * b.real());
@@ -50,6 +56,7 @@ class Roots {
     return {R(std::cos(angle)), R(-std::sin(angle))};
   }
 
+  size_t n_;
   int shift_ = 0;
   std::vector<std::complex<R>> coarse_, fine_;
 };
