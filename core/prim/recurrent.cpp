@@ -279,7 +279,12 @@ Arrays recurrent(Kind kind, const array& x, const array& w, const std::optional<
            to_string(v.shape()) + ".");
     }
     t = promote_types(t, v.dtype());
-    batch = broadcast_shapes(batch, Shape(v.shape().begin(), v.shape().end() - 1));
+    try {
+      batch = broadcast_shapes(batch, Shape(v.shape().begin(), v.shape().end() - 1));
+    } catch (const std::invalid_argument&) {
+      fail("a state of shape " + to_string(v.shape()) + " does not fit sequences of shape " +
+           to_string(x.shape()) + ".");
+    }
   }
   if (bias) {
     if (bias->shape() != Shape{size}) {

@@ -1,5 +1,9 @@
 """The core's recurrences: values and derivatives against the loop that they replace."""
 
+import os
+import subprocess
+import sys
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -156,6 +160,8 @@ def test_shapes(kind):
     assert core(kind, x[:0], w, None, extra[:0] if kind != "gru" else extra)[0].shape == (0, 3, 4)
     none = (x[:0], w, hidden[:0], extra if kind == "gru" else extra[:0])
     assert not mx.grad(lambda *xs: scalar(core(kind, *xs)), argnums=1)(*none).any()
+    with pytest.raises(ValueError, match=r"shape \(7,4\) does not fit sequences of shape \(6,3,"):
+        core(kind, x, w, mx.ones((7, 4)), extra)
     with pytest.raises(ValueError, match="sequence is empty"):
         core(kind, x[:, :0], w, hidden, extra)
     with pytest.raises(ValueError, match=r"\(6,3,"):
@@ -190,3 +196,28 @@ def test_relu_layer():
     by_loop.update(by_core.parameters())
     x = mx.random.normal((4, 6, 3))
     close([by_core(x)], [by_loop(x)], 1e-6)
+
+
+PROGRAM = """
+import hashlib
+import mlx.core as mx
+import numpy as np
+digest = hashlib.sha256()
+for kind, gates in (("tanh", 1), ("lstm", 4)):
+    for batch in (1, 16, 40):
+        mx.random.seed(batch)
+        x, w = mx.random.normal((batch, 5, gates * 70)), mx.random.normal((gates * 70, 70)) * 0.1
+        f = lambda x, w: mx._recurrent(kind, x, w, None)[0].square().sum()
+        for value in (f(x, w), *mx.grad(f, argnums=(0, 1))(x, w)):
+            digest.update(np.array(value).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_bits_do_not_depend_on_the_number_of_threads():
+    def run(threads):
+        environment = {**os.environ, "MLX_NUM_THREADS": str(threads)}
+        command = [sys.executable, "-c", PROGRAM]
+        return subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+
+    assert run(1) == run(2) == run(3)
