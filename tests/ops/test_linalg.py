@@ -1,5 +1,7 @@
 """Values of mx.linalg: against NumPy, by putting factors together again, and what it refuses."""
 
+import doctest
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -236,8 +238,33 @@ def test_cross():
         L.cross(mx.ones((4, 3)), mx.ones((5, 3)))
 
 
-ONE = "inv tri_inv cholesky cholesky_inv qr svd eig eigh eigvals eigvalsh pinv lu lu_factor".split()
-SQUARE = set("inv tri_inv cholesky cholesky_inv eig eigh eigvals eigvalsh det slogdet".split())
+ONE = [
+    "inv",
+    "tri_inv",
+    "cholesky",
+    "cholesky_inv",
+    "qr",
+    "svd",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "pinv",
+    "lu",
+    "lu_factor",
+]
+SQUARE = {
+    "inv",
+    "tri_inv",
+    "cholesky",
+    "cholesky_inv",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "det",
+    "slogdet",
+}
 
 
 @pytest.mark.parametrize("name", [*ONE, "det", "slogdet"])
@@ -323,3 +350,16 @@ def test_solve_refuses():
         with pytest.raises(ValueError, match="UPLO"):
             f(a, "X")
     assert L.solve(a, mx.ones(2, dtype=mx.float64)).dtype == mx.float64
+
+
+NAMES = [name for name in dir(L) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_example(name):
+    doc = getattr(L, name).__doc__
+    assert ">>>" in doc
+    test = doctest.DocTestParser().get_doctest(doc, {"mx": mx}, name, None, 0)
+    out = []
+    doctest.DocTestRunner(verbose=False).run(test, out=out.append)
+    assert not out, "".join(out)
