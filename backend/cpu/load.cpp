@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "backend/cpu/parallel.h"
-#include "backend/cpu/quant/quant.h"
 #include "backend/cpu/walk.h"
 #include "core/copy.h"
+#include "core/io/gguf_blocks.h"
 
 namespace mlx::core::cpu {
 
@@ -48,20 +48,21 @@ void load(const Load& p, const std::vector<array>&, std::vector<array>& outputs)
 
 void load_gguf(const LoadGguf& p, const std::vector<array>&, std::vector<array>& outputs) {
   for (auto& out : outputs) allocate(out);
-  auto type = static_cast<GgufType>(p.type());
-  GgufBlock block = gguf_block(p.type());
-  int bits = gguf_affine_bits(type);
+  auto type = static_cast<io::GgufType>(p.type());
+  io::GgufBlock block = io::gguf_block(p.type());
+  int bits = io::gguf_affine_bits(type);
   // Pieces of 2^14 values, whole blocks and words.
   parallel_range(
       p.blocks(), std::max<size_t>(1, (1 << 14) / block.values), [&](size_t begin, size_t end) {
         const char* from = p.data() + begin * block.bytes;
         if (outputs.size() == 3) {
-          gguf_to_affine(type, from, end - begin, outputs[0].data<uint32_t>() + begin * bits,
-                         outputs[1].data<float16_t>() + begin,
-                         outputs[2].data<float16_t>() + begin);
+          io::gguf_to_affine(type, from, end - begin, outputs[0].data<uint32_t>() + begin * bits,
+                             outputs[1].data<float16_t>() + begin,
+                             outputs[2].data<float16_t>() + begin);
         } else {
-          gguf_dequantize(type, from, end - begin,
-                          outputs[0].data<float16_t>() + begin * block.values, Dtype::Val::float16);
+          io::gguf_dequantize(type, from, end - begin,
+                              outputs[0].data<float16_t>() + begin * block.values,
+                              Dtype::Val::float16);
         }
       });
 }

@@ -1,6 +1,8 @@
 // core/prim/quantized.cpp
 #include "core/prim/quantized.h"
 
+#include <algorithm>
+
 #include "mlx/ops.h"
 
 namespace mlx::core {
@@ -11,106 +13,26 @@ using Arrays = std::vector<array>;
 
 std::string shape_of(const array& a) { return to_string(a.shape()); }
 
-Affine checked_params(const char* op, std::optional<int> group_size, std::optional<int> bits,
-                      const std::string& mode) {
-  std::string tag = std::string("[") + op + "] ";
-  if (mode == "mxfp4" || mode == "mxfp8" || mode == "nvfp4") {
-    throw std::invalid_argument(tag + "Quantization mode '" + mode +
-                                "' is not available; use 'affine'.");
-  }
-  if (mode != "affine")
-    throw std::invalid_argument(tag + "Invalid quantization mode '" + mode + "'.");
-  Affine p{group_size.value_or(64), bits.value_or(4)};
-  if (p.bits < 1 || p.bits == 7 || p.bits > 8) {
-    throw std::invalid_argument(
-        tag + "The requested number of bits " + std::to_string(p.bits) +
-        " is not supported. The supported bits are 1, 2, 3, 4, 5, 6 and 8.");
-  }
-  return p;
+std::vector<Dtype> output_dtypes(Dtype t, const Quantization& p) {
+  if (p.affine()) return {uint32, t, t};
+  return {uint32, uint8};
 }
 
-void check_group_size(const char* op, const Affine& p) {
-  if (p.group_size != 32 && p.group_size != 64 && p.group_size != 128) {
-    throw std::invalid_argument(
-        std::string("[") + op + "] The requested group size " + std::to_string(p.group_size) +
-        " is not supported. The supported group sizes are 32, 64, and 128.");
-  }
+/** The biases among the inputs of a product, where the mode has them. */
+std::optional<array> biases_of(const Arrays& inputs) {
+  return inputs.size() > 3 ? std::optional<array>(inputs[3]) : std::nullopt;
 }
 
-void check_packed(const char* op, const array& w, const array& scales,
-                  const std::optional<array>& biases, const Affine& p) {
-  std::string tag = std::string("[") + op + "] ";
-  if (!biases)
-    throw std::invalid_argument(tag + "Biases must be provided for affine quantization.");
-  check_group_size(op, p);
-  if (w.dtype() != uint32) {
-    throw std::invalid_argument(tag + "The weight matrix should be uint32 but received " +
-                                dtype_to_string(w.dtype()) + ".");
-  }
-  if (w.ndim() < 2 || scales.ndim() < 2) {
-    throw std::invalid_argument(
-        tag + "The matrix and scales must have at least 2 dimensions but have shapes " +
-        shape_of(w) + " and " + shape_of(scales) + ".");
-  }
-  if (scales.shape() != biases->shape()) {
-    throw std::invalid_argument(
-        tag + "Scales and biases should have the same shape. Received scales with shape " +
-        shape_of(scales) + " and biases with " + shape_of(*biases) + ".");
-  }
-  bool fits = w.ndim() == scales.ndim() &&
-              static_cast<int64_t>(w.shape(-1)) * 32 ==
-                  static_cast<int64_t>(scales.shape(-1)) * p.group_size * p.bits;
-  for (int i = 0; fits && i + 1 < static_cast<int>(w.ndim()); ++i)
-    fits = w.shape(i) == scales.shape(i);
-  if (!fits) {
-    throw std::invalid_argument(tag +
-                                "Shape of scales and biases does not match the matrix given the "
-                                "quantization parameters. Provided matrix of shape " +
-                                shape_of(w) + " and scales/biases of shape " + shape_of(scales) +
-                                " with group_size=" + std::to_string(p.group_size) +
-                                " and bits=" + std::to_string(p.bits) + ".");
-  }
-}
-
-/** All batched inputs with the batch axis in front; w, scales and biases also if only one of them
- * is. */
-Arrays batch_first(const Arrays& inputs, const std::vector<int>& axes, Stream s) {
-  Arrays out;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    out.push_back(axes[i] > 0 ? moveaxis(inputs[i], axes[i], 0, s) : inputs[i]);
-  }
-  return out;
-}
-
-/** Gives every array the batch axis that some have. */
-void share_batch(Arrays& arrays, std::vector<bool> batched, Stream s) {
-  int n = -1;
-  for (size_t i = 0; i < arrays.size(); ++i) {
-    if (batched[i]) n = arrays[i].shape(0);
-  }
-  for (size_t i = 0; i < arrays.size(); ++i) {
-    if (batched[i] || n < 0) continue;
-    Shape shape = arrays[i].shape();
+/** Under vmap: global scales for each entry of the batch, which the other inputs then all have. */
+void share_global_scale(Arrays& in, const std::vector<int>& axes, size_t at, Stream s) {
+  if (in.size() <= at || axes[at] < 0) return;
+  int n = in[at].shape(0);
+  for (size_t i = 0; i < at; ++i) {
+    if (axes[i] >= 0) continue;
+    Shape shape = in[i].shape();
     shape.insert(shape.begin(), n);
-    arrays[i] = broadcast_to(expand_dims(arrays[i], 0, s), shape, s);
+    in[i] = broadcast_to(expand_dims(in[i], 0, s), shape, s);
   }
-}
-
-int values_in(const array& w, const Affine& p) {
-  return static_cast<int>(static_cast<int64_t>(w.shape(-1)) * 32 / p.bits);
-}
-
-/** Sums of grad * q and of grad over each group: the cotangents of scales and biases. */
-array group_gradient(const array& grad, const array& w, const array& like, const Affine& p,
-                     bool of_scales, Stream s) {
-  array g = grad;
-  if (of_scales) {
-    array q = dequantize(w, ones_like(like, s), zeros_like(like, s), p.group_size, p.bits, "affine",
-                         std::nullopt, std::nullopt, s);
-    g = multiply(g, q, s);
-  }
-  g = unflatten(g, -1, {g.shape(-1) / p.group_size, p.group_size}, s);
-  return astype(sum(g, -1, false, s), like.dtype(), s);
 }
 
 }  // namespace
@@ -121,25 +43,24 @@ std::vector<Shape> Quantize::output_shapes(const Arrays& inputs) {
   Shape packed = inputs[0].shape(), groups = packed;
   packed.back() = static_cast<ShapeElem>(static_cast<int64_t>(packed.back()) * params_.bits / 32);
   groups.back() /= params_.group_size;
+  if (!params_.affine()) return {packed, groups};
   return {packed, groups, groups};
 }
 
 std::pair<Arrays, std::vector<int>> Quantize::vmap(const Arrays& inputs,
                                                    const std::vector<int>& axes) {
   auto in = batch_first(inputs, axes, stream());
-  Dtype t = in[0].dtype();
-  auto outs = array::make_arrays(output_shapes(in), {uint32, t, t},
+  share_global_scale(in, axes, 1, stream());
+  auto outs = array::make_arrays(output_shapes(in), output_dtypes(in[0].dtype(), params_),
                                  std::make_shared<Quantize>(stream(), params_), in);
-  return {outs, {0, 0, 0}};
+  return {outs, std::vector<int>(outs.size(), 0)};
 }
 
 std::vector<array> quantize(const array& w, std::optional<int> group_size, std::optional<int> bits,
                             const std::string& mode, const std::optional<array>& global_scale,
                             StreamOrDevice s) {
-  Affine p = checked_params("quantize", group_size, bits, mode);
-  if (global_scale)
-    throw std::invalid_argument(
-        "[quantize] Global scale is only supported for 'nvfp4' quantization.");
+  Quantization p = checked_quantization("quantize", group_size, bits, mode);
+  check_global_scale("quantize", global_scale, p);
   if (!issubdtype(w.dtype(), floating)) {
     throw std::invalid_argument(
         std::string("[quantize] Only real floating types can be quantized but w has type ") +
@@ -160,8 +81,10 @@ std::vector<array> quantize(const array& w, std::optional<int> group_size, std::
   Stream stream = to_stream(s);
   array in = w.dtype() == float64 ? astype(w, float32, stream) : w;
   auto prim = std::make_shared<Quantize>(stream, p);
-  return array::make_arrays(prim->output_shapes({in}), {uint32, in.dtype(), in.dtype()}, prim,
-                            {in});
+  Arrays inputs{in};
+  if (global_scale) inputs.push_back(*global_scale);
+  return array::make_arrays(prim->output_shapes(inputs), output_dtypes(in.dtype(), p), prim,
+                            inputs);
 }
 
 // ---- Dequantize ----
@@ -176,9 +99,10 @@ Arrays Dequantize::vjp(const Arrays& primals, const Arrays& cotangents,
                        const std::vector<int>& argnums, const Arrays&) {
   Arrays result;
   for (int a : argnums) {
-    if (a == 0)
+    if (a == 0 || !params_.affine())
       throw std::invalid_argument(
-          "[Dequantize::vjp] No gradient with respect to the quantized weights.");
+          "[Dequantize::vjp] No gradient with respect to the quantized weights, nor to scales in " +
+          to_string(params_.mode) + " quantization.");
     result.push_back(
         group_gradient(cotangents[0], primals[0], primals[a], params_, a == 1, stream()));
   }
@@ -187,6 +111,10 @@ Arrays Dequantize::vjp(const Arrays& primals, const Arrays& cotangents,
 
 Arrays Dequantize::jvp(const Arrays& primals, const Arrays& tangents,
                        const std::vector<int>& argnums) {
+  if (!params_.affine()) {
+    throw std::invalid_argument("[Dequantize::jvp] No gradient in " + to_string(params_.mode) +
+                                " quantization.");
+  }
   array scales = zeros_like(primals[1], stream()), biases = zeros_like(primals[2], stream());
   for (size_t i = 0; i < argnums.size(); ++i) {
     if (argnums[i] == 0)
@@ -194,16 +122,27 @@ Arrays Dequantize::jvp(const Arrays& primals, const Arrays& tangents,
           "[Dequantize::jvp] No gradient with respect to the quantized weights.");
     (argnums[i] == 1 ? scales : biases) = tangents[i];
   }
-  return {dequantize(primals[0], scales, biases, params_.group_size, params_.bits, "affine",
-                     std::nullopt, std::nullopt, stream())};
+  return {dequantize(primals[0], scales, biases, params_.group_size, params_.bits,
+                     to_string(params_.mode), std::nullopt, std::nullopt, stream())};
 }
 
 std::pair<Arrays, std::vector<int>> Dequantize::vmap(const Arrays& inputs,
                                                      const std::vector<int>& axes) {
   auto in = batch_first(inputs, axes, stream());
-  share_batch(in, {axes[0] >= 0, axes[1] >= 0, axes[2] >= 0}, stream());
-  return {{array(output_shapes(in)[0], in[1].dtype(),
-                 std::make_shared<Dequantize>(stream(), params_), in)},
+  std::vector<bool> batched;
+  for (int a : axes) batched.push_back(a >= 0);
+  // A global scale may stay alone; if it is batched, all are.
+  bool lone_scale = !params_.affine() && in.size() == 3 && axes[2] < 0;
+  Arrays rest;
+  if (lone_scale) {
+    rest.push_back(in[2]);
+    in.pop_back();
+    batched.pop_back();
+  }
+  share_batch(in, batched, stream());
+  in.insert(in.end(), rest.begin(), rest.end());
+  return {{array(output_shapes(in)[0], dtype_,
+                 std::make_shared<Dequantize>(stream(), params_, dtype_), in)},
           {0}};
 }
 
@@ -211,12 +150,23 @@ array dequantize(const array& w, const array& scales, const std::optional<array>
                  std::optional<int> group_size, std::optional<int> bits, const std::string& mode,
                  const std::optional<array>& global_scale, std::optional<Dtype> dtype,
                  StreamOrDevice s) {
-  Affine p = checked_params("dequantize", group_size, bits, mode);
-  if (global_scale)
-    throw std::invalid_argument(
-        "[dequantize] Global scale is only supported for 'nvfp4' quantization.");
+  Quantization p = checked_quantization("dequantize", group_size, bits, mode);
+  check_global_scale("dequantize", global_scale, p);
   check_packed("dequantize", w, scales, biases, p);
+  if (dtype && !issubdtype(*dtype, floating)) {
+    throw std::invalid_argument(
+        std::string("[dequantize] Only real floating types are supported but output dtype == ") +
+        dtype_to_string(*dtype) + ".");
+  }
   Stream stream = to_stream(s);
+  if (!p.affine()) {
+    Dtype out_t = dtype.value_or(global_scale ? float32 : bfloat16);
+    Dtype t = out_t == float64 ? Dtype(float32) : out_t;
+    auto prim = std::make_shared<Dequantize>(stream, p, t);
+    Arrays in{w, scales};
+    if (global_scale) in.push_back(*global_scale);
+    return astype(array(prim->output_shapes(in)[0], t, prim, in), out_t, stream);
+  }
   Dtype t = result_type(scales, *biases);
   if (!issubdtype(t, floating)) {
     throw std::invalid_argument(
@@ -224,9 +174,35 @@ array dequantize(const array& w, const array& scales, const std::optional<array>
         dtype_to_string(t) + ".");
   }
   if (t == float64) t = float32;
-  auto prim = std::make_shared<Dequantize>(stream, p);
+  auto prim = std::make_shared<Dequantize>(stream, p, t);
   Arrays in{w, astype(scales, t, stream), astype(*biases, t, stream)};
   return astype(array(prim->output_shapes(in)[0], t, prim, in), dtype.value_or(t), stream);
+}
+
+// ---- QuantizedValue ----
+
+Arrays QuantizedValue::vjp(const Arrays& primals, const Arrays& cotangents,
+                           const std::vector<int>& argnums, const Arrays&) {
+  Arrays result;
+  for (int a : argnums) result.push_back(a == 0 ? cotangents[0] : zeros_like(primals[a], stream()));
+  return result;
+}
+
+Arrays QuantizedValue::jvp(const Arrays& primals, const Arrays& tangents,
+                           const std::vector<int>& argnums) {
+  for (size_t i = 0; i < argnums.size(); ++i) {
+    if (argnums[i] == 0) return {tangents[i]};
+  }
+  return {zeros_like(primals[0], stream())};
+}
+
+std::pair<Arrays, std::vector<int>> QuantizedValue::vmap(const Arrays& inputs,
+                                                         const std::vector<int>& axes) {
+  auto in = batch_first(inputs, axes, stream());
+  share_global_scale(in, axes, 1, stream());
+  return {{array(in[0].shape(), in[0].dtype(), std::make_shared<QuantizedValue>(stream(), params_),
+                 in)},
+          {0}};
 }
 
 // ---- QuantizedMatmul ----
@@ -249,8 +225,8 @@ Arrays QuantizedMatmul::vjp(const Arrays& primals, const Arrays& cotangents,
   std::optional<array> dw;  // of the dequantised matrix
   for (int a : argnums) {
     if (a == 0) {
-      array g = quantized_matmul(cotangents[0], w, primals[2], primals[3], !transpose_,
-                                 params_.group_size, params_.bits, "affine", s);
+      array g = quantized_matmul(cotangents[0], w, primals[2], biases_of(primals), !transpose_,
+                                 params_.group_size, params_.bits, to_string(params_.mode), s);
       if (g.ndim() > x.ndim()) {
         std::vector<int> extra(g.ndim() - x.ndim());
         for (size_t i = 0; i < extra.size(); ++i) extra[i] = static_cast<int>(i);
@@ -265,6 +241,10 @@ Arrays QuantizedMatmul::vjp(const Arrays& primals, const Arrays& cotangents,
     if (a == 1)
       throw std::invalid_argument(
           "[QuantizedMatmul::vjp] No gradient with respect to the quantized weights.");
+    if (!params_.affine()) {
+      throw std::invalid_argument("[QuantizedMatmul::vjp] No gradient with respect to scales in " +
+                                  to_string(params_.mode) + " quantization.");
+    }
     if (!dw) {
       array g = cotangents[0], xs = x;
       if (xs.ndim() == 1) {
@@ -293,11 +273,17 @@ Arrays QuantizedMatmul::jvp(const Arrays& primals, const Arrays& tangents,
     if (a == 1)
       throw std::invalid_argument(
           "[QuantizedMatmul::jvp] No gradient with respect to the quantized weights.");
+    if (a > 1 && !params_.affine()) {
+      throw std::invalid_argument("[QuantizedMatmul::jvp] No gradient with respect to scales in " +
+                                  to_string(params_.mode) + " quantization.");
+    }
     array x = a == 0 ? tangents[i] : primals[0];
     array scales = a == 0 ? primals[2] : a == 2 ? tangents[i] : zeros_like(primals[2], s);
-    array biases = a == 0 ? primals[3] : a == 3 ? tangents[i] : zeros_like(primals[3], s);
+    std::optional<array> biases;
+    if (params_.affine())
+      biases = a == 0 ? primals[3] : a == 3 ? tangents[i] : zeros_like(primals[3], s);
     array part = quantized_matmul(x, primals[1], scales, biases, transpose_, params_.group_size,
-                                  params_.bits, "affine", s);
+                                  params_.bits, to_string(params_.mode), s);
     total = total ? add(*total, part, s) : part;
   }
   return {*total};
@@ -307,10 +293,12 @@ std::pair<Arrays, std::vector<int>> QuantizedMatmul::vmap(const Arrays& inputs,
                                                           const std::vector<int>& axes) {
   Stream s = stream();
   auto in = batch_first(inputs, axes, s);
-  bool w_batched = axes[1] >= 0 || axes[2] >= 0 || axes[3] >= 0;
+  std::vector<bool> batched;
+  for (size_t i = 1; i < axes.size(); ++i) batched.push_back(axes[i] >= 0);
+  bool w_batched = std::find(batched.begin(), batched.end(), true) != batched.end();
   if (w_batched) {
     Arrays parts(in.begin() + 1, in.end());
-    share_batch(parts, {axes[1] >= 0, axes[2] >= 0, axes[3] >= 0}, s);
+    share_batch(parts, batched, s);
     size_t x_item = in[0].ndim() - (axes[0] >= 0);
     bool vector = x_item == 1;
     if (axes[0] < 0) in[0] = expand_dims(in[0], 0, s);
@@ -321,12 +309,14 @@ std::pair<Arrays, std::vector<int>> QuantizedMatmul::vmap(const Arrays& inputs,
       while (a.ndim() < ndim) a = expand_dims(a, 1, s);
       return a;
     };
-    array out = quantized_matmul(pad(in[0]), pad(parts[0]), pad(parts[1]), pad(parts[2]),
-                                 transpose_, params_.group_size, params_.bits, "affine", s);
+    for (array& part : parts) part = pad(part);
+    parts.insert(parts.begin(), pad(in[0]));
+    array out = quantized_matmul(parts[0], parts[1], parts[2], biases_of(parts), transpose_,
+                                 params_.group_size, params_.bits, to_string(params_.mode), s);
     return {{vector ? squeeze(out, -2, s) : out}, {0}};
   }
-  return {{quantized_matmul(in[0], in[1], in[2], in[3], transpose_, params_.group_size,
-                            params_.bits, "affine", s)},
+  return {{quantized_matmul(in[0], in[1], in[2], biases_of(in), transpose_, params_.group_size,
+                            params_.bits, to_string(params_.mode), s)},
           {0}};
 }
 
@@ -334,24 +324,15 @@ array quantized_matmul(const array& x, const array& w, const array& scales,
                        const std::optional<array>& biases, bool transpose,
                        std::optional<int> group_size, std::optional<int> bits,
                        const std::string& mode, StreamOrDevice s) {
-  Affine p = checked_params("quantized_matmul", group_size, bits, mode);
+  Quantization p = checked_quantization("quantized_matmul", group_size, bits, mode);
   check_packed("quantized_matmul", w, scales, biases, p);
   if (x.ndim() == 0)
     throw std::invalid_argument(
         "[quantized_matmul] The first input must have at least 1 dimension.");
-  int columns = values_in(w, p), rows = w.shape(-2);
-  if (x.shape(-1) != (transpose ? columns : rows)) {
-    throw std::invalid_argument(
-        "[quantized_matmul] Last dimension of first input with shape " + shape_of(x) +
-        " does not match the expanded quantized matrix (" +
-        std::to_string(transpose ? columns : rows) + ", " +
-        std::to_string(transpose ? rows : columns) + ") computed from shape " + shape_of(w) +
-        " with group_size=" + std::to_string(p.group_size) + ", bits=" + std::to_string(p.bits) +
-        " and transpose=" + (transpose ? "true" : "false"));
-  }
+  check_columns("quantized_matmul", x, w, p, transpose);
   Stream stream = to_stream(s);
-  Dtype st = result_type(scales, *biases);
-  Dtype t = promote_types(x.dtype(), st);
+  Dtype st = p.affine() ? result_type(scales, *biases) : Dtype(uint8);
+  Dtype t = p.affine() ? promote_types(x.dtype(), st) : x.dtype();
   if (!issubdtype(t, floating)) {
     throw std::invalid_argument(
         std::string(
@@ -362,7 +343,8 @@ array quantized_matmul(const array& x, const array& w, const array& scales,
   if (st == float64) st = float32;
   if (t == float64) t = float32;
   auto prim = std::make_shared<QuantizedMatmul>(stream, p, transpose);
-  Arrays in{astype(x, t, stream), w, astype(scales, st, stream), astype(*biases, st, stream)};
+  Arrays in{astype(x, t, stream), w, astype(scales, st, stream)};
+  if (p.affine()) in.push_back(astype(*biases, st, stream));
   return astype(array(prim->output_shapes(in)[0], t, prim, in), out_t, stream);
 }
 

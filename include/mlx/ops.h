@@ -546,6 +546,52 @@ array quantized_matmul(const array& x, const array& w, const array& scales,
                        std::optional<int> bits = std::nullopt, const std::string& mode = "affine",
                        StreamOrDevice s = {});
 
+/** 8-bit floats (E4M3: largest 448, no infinities), as uint8. Rounds to even; what is larger
+ * becomes 448. */
+array to_fp8(array x, StreamOrDevice s = {});
+array from_fp8(array x, Dtype dtype, StreamOrDevice s = {});
+
+/** x w^T of which both factors were rounded to the mode's values. w is packed words with scales, or
+ * a matrix of floats, which is rounded too. */
+array qqmm(const array& x, const array& w, const std::optional<array>& w_scales = std::nullopt,
+           std::optional<int> group_size = std::nullopt, std::optional<int> bits = std::nullopt,
+           const std::string& mode = "nvfp4",
+           const std::optional<array>& global_scale_x = std::nullopt,
+           const std::optional<array>& global_scale_w = std::nullopt, StreamOrDevice s = {});
+
+/** Products of chosen matrices: lhs_indices and rhs_indices number the matrices of the (flattened)
+ * batches of a and b; left out, each is taken in turn. sorted_indices is a hint. */
+array gather_mm(array a, array b, std::optional<array> lhs_indices = std::nullopt,
+                std::optional<array> rhs_indices = std::nullopt, bool sorted_indices = false,
+                StreamOrDevice s = {});
+array gather_qmm(const array& x, const array& w, const array& scales,
+                 const std::optional<array>& biases = std::nullopt,
+                 std::optional<array> lhs_indices = std::nullopt,
+                 std::optional<array> rhs_indices = std::nullopt, bool transpose = true,
+                 std::optional<int> group_size = std::nullopt,
+                 std::optional<int> bits = std::nullopt, const std::string& mode = "affine",
+                 const std::optional<array>& global_scale = std::nullopt,
+                 bool sorted_indices = false, StreamOrDevice s = {});
+array gather_qqmm(const array& x, const array& w,
+                  const std::optional<array>& scales_w = std::nullopt,
+                  const std::optional<array>& lhs_indices = std::nullopt,
+                  const std::optional<array>& rhs_indices = std::nullopt,
+                  std::optional<int> group_size = std::nullopt,
+                  std::optional<int> bits = std::nullopt, const std::string& mode = "nvfp4",
+                  const std::optional<array>& global_scale_x = std::nullopt,
+                  const std::optional<array>& global_scale_w = std::nullopt,
+                  bool sorted_indices = false, StreamOrDevice s = {});
+
+/** a b where blocks of block_size x block_size of a, b and the result are masked (bool) or scaled
+ * (float) by one element of a mask each. */
+array block_masked_mm(array a, array b, int block_size,
+                      std::optional<array> mask_out = std::nullopt,
+                      std::optional<array> mask_lhs = std::nullopt,
+                      std::optional<array> mask_rhs = std::nullopt, StreamOrDevice s = {});
+
+/** For each pair (first, last) of segments: a[:, first:last] b[first:last, :]. */
+array segmented_mm(array a, array b, array segments, StreamOrDevice s = {});
+
 // ---- Operators: the functions of the table on the default stream. A C++ number takes the dtype of
 // its type (double: float32).
 

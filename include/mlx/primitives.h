@@ -8,6 +8,7 @@
 
 #include "mlx/array.h"
 #include "mlx/device.h"
+#include "mlx/quantization.h"
 #include "mlx/stream.h"
 
 namespace mlx::core {

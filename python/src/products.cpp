@@ -28,8 +28,21 @@ void bind_quantized(nb::module_& m) {
       "global_scale: array | None = None, stream: StreamOrDevice = None) -> tuple[array, array, "
       "array]",
       R"(
-The matrix ``w`` with ``bits`` (4) bits an element: packed values, and a scale and a bias for each
-group of ``group_size`` (64) elements of the last axis, whose size must be a multiple of it.)",
+The matrix ``w`` with ``bits`` bits an element: packed values, and scales (in the mode ``affine`` also
+biases) of each group of ``group_size`` elements of the last axis, whose size must be a multiple of it.
+
+====== ============= ========== ================================================================
+mode   group size    bits       value
+====== ============= ========== ================================================================
+affine 32, (64), 128 1-6 (4), 8 integer times scale, plus bias; both have the dtype of ``w``
+mxfp4  32            4          4-bit float (E2M1) times a power of two
+mxfp8  32            8          8-bit float (E4M3) times a power of two
+nvfp4  16            4          4-bit float times an 8-bit float, and ``global_scale`` / 2688 if any
+====== ============= ========== ================================================================
+
+>>> w, scales = mx.quantize(mx.array([[6.0, -1.0] * 16]), mode="mxfp4")
+>>> w.shape, scales.tolist(), mx.dequantize(w, scales, mode="mxfp4")[0, :2].tolist()
+((1, 4), [[127]], [6.0, -1.0]))",
       [](const mx::array& w, OptionalInt group_size, OptionalInt bits, const std::string& mode,
          nb::handle global_scale, mx::StreamOrDevice s) {
         nb::list out;
@@ -48,7 +61,9 @@ group of ``group_size`` (64) elements of the last axis, whose size must be a mul
       "bits: int | "
       "None = None, mode: str = 'affine', global_scale: array | None = None, dtype: Dtype | None = "
       "None, *, " STREAM_SIG,
-      "The matrix that :func:`quantize` packed, as well as it can be known.",
+      "The matrix that :func:`quantize` packed, as well as it can be known. ``dtype``: that of "
+      "affine "
+      "scales; without, ``bfloat16`` in the other modes, ``float32`` with a global scale.",
       [](const mx::array& w, const mx::array& scales, nb::handle biases, OptionalInt group_size,
          OptionalInt bits, const std::string& mode, nb::handle global_scale,
          std::optional<mx::Dtype> dtype, mx::StreamOrDevice s) {

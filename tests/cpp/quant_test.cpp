@@ -1,5 +1,6 @@
 // tests/cpp/quant_test.cpp: affine quantisation, its products and GGUF blocks against plain loops.
 #include "backend/cpu/quant/quant.h"
+#include "core/io/gguf_blocks.h"
 
 #include <gtest/gtest.h>
 
@@ -14,6 +15,8 @@
 
 namespace mlx::core::cpu {
 namespace {
+
+using namespace mlx::core::io;
 
 /** Runs f on every instruction set this machine has. */
 template <class F>

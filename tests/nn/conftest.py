@@ -9,13 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # What mlx.core doesn't have yet: a test that needs it is skipped, and says so. Take a line
 # away when its operations are there.
-NOT_YET = (
-    "module 'mlx.core' has no attribute 'conv",
-    "module 'mlx.core' has no attribute 'qqmm'",
-    "Quantization mode 'nvfp4' is not available",
-    "Quantization mode 'mxfp8' is not available",
-    "Quantization mode 'mxfp4' is not available",
-)
+NOT_YET = ("module 'mlx.core' has no attribute 'conv",)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -27,10 +27,14 @@ constexpr size_t kPass = 4;
 
 /** transpose, m <= kMaxDotRows. */
 void quantized_dot(const QuantizedProduct& p);
+/** The same for the modes of floats. */
+void quantized_dot_floats(const QuantizedProduct& p);
 /** Any m, both layouts. */
 void quantized_gemm(const QuantizedProduct& p);
 
-inline size_t dtype_bytes(Dtype::Val dtype) { return dtype == Dtype::Val::float32 ? 4 : 2; }
+inline size_t dtype_bytes(Dtype::Val dtype) {
+  return dtype == Dtype::Val::float32 ? 4 : dtype == Dtype::Val::uint8 ? 1 : 2;
+}
 
 inline const void* offset_by(const void* base, size_t elements, Dtype::Val dtype) {
   return static_cast<const char*>(base) + elements * dtype_bytes(dtype);

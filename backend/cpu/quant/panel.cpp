@@ -16,6 +16,7 @@
 
 #include "backend/cpu/fast/io-inl.h"
 #include "backend/cpu/fast/tile-inl.h"
+#include "backend/cpu/quant/floats-inl.h"
 #include "backend/cpu/quant/unpack-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -119,11 +120,91 @@ void panels_of_columns(const AffineMatrix& w, const uint32_t* packed, const void
   });
 }
 
+/** panels_of_rows for the modes of floats. */
+template <int kBits>
+void float_panels_of_rows(const AffineMatrix& w, const uint32_t* packed, const uint8_t* scales,
+                          size_t row, size_t k0, size_t depth, float* out) {
+  const DF d;
+  const size_t group = size_t(w.group_size);
+  const size_t row_words = w.cols * kBits / 32;
+  const size_t row_groups = w.cols / group;
+  constexpr size_t kPer = 32 / kBits;
+  const FloatCodes<kBits> codes;
+  for (size_t lane0 = 0; lane0 < kCols; lane0 += kLanes) {
+    const size_t rows = row + lane0 < w.rows ? std::min(kLanes, w.rows - row - lane0) : 0;
+    float* panel = out + lane0 / kTileCols * depth * kTileCols + lane0 % kTileCols;
+    alignas(64) uint32_t words[kBits * kLanes] = {};
+    alignas(64) float scale_lanes[2 * kLanes] = {};
+    for (size_t k = k0; k < k0 + depth; k += 32) {
+      // Rows of nvfp4 may end in half a unit of 32.
+      const size_t values = std::min<size_t>(32, k0 + depth - k);
+      for (size_t r = 0; r < rows; ++r) {
+        const uint32_t* from = packed + (row + lane0 + r) * row_words + packed_words(k, kBits);
+        for (size_t i = 0; i < values / kPer; ++i) words[i * kLanes + r] = from[i];
+        const uint8_t* s = scales + (row + lane0 + r) * row_groups + k / group;
+        for (size_t i = 0; i < values / group; ++i)
+          scale_lanes[i * kLanes + r] = float_scale(w.mode, s[i]);
+      }
+      float* to = panel + (k - k0) * kTileCols;
+      for (size_t i = 0; i < values / kPer; ++i) {
+        const VU word = hn::Load(DU(), words + i * kLanes);
+        const VF scale = hn::Load(d, scale_lanes + i * kPer / group * kLanes);
+        const auto put = [&](auto j) HWY_ATTR {
+          hn::StoreU(hn::Mul(codes.template at<int(j.value) * kBits>(word), scale), d,
+                     to + (i * kPer + j.value) * kTileCols);
+        };
+        [&]<size_t... J>(std::index_sequence<J...>) HWY_ATTR {
+          (put(std::integral_constant<size_t, J>()), ...);
+        }
+        (std::make_index_sequence<kPer>());
+      }
+    }
+  }
+}
+
+/** panels_of_columns for the modes of floats. */
+template <int kBits>
+void float_panels_of_columns(const AffineMatrix& w, const uint32_t* packed, const uint8_t* scales,
+                             size_t col, size_t k0, size_t depth, float* out) {
+  const DF d;
+  const size_t group = size_t(w.group_size);
+  const size_t row_words = w.cols * kBits / 32;
+  const FloatCodes<kBits> values;
+  const size_t present = std::min<size_t>(32, w.cols - col);
+  alignas(64) uint8_t codes[32];
+  for (size_t k = 0; k < depth; ++k) {
+    const uint8_t* s = scales + (k0 + k) * (w.cols / group);
+    uint32_t words[kBits] = {};
+    std::memcpy(words, packed + (k0 + k) * row_words + packed_words(col, kBits),
+                present * kBits / 8);
+    unpack_bytes<kBits>(words, codes);
+    for (size_t i = 0; i < kCols; i += kLanes) {
+      const VF scale = hn::Set(d, i < present ? float_scale(w.mode, s[(col + i) / group]) : 0.0f);
+      float* to = out + (i / kTileCols * depth + k) * kTileCols + i % kTileCols;
+      hn::StoreU(hn::Mul(values.template at<0>(words_from_bytes(codes + i)), scale), d, to);
+    }
+  }
+}
+
+void float_panels(const QuantizedProduct& p, const uint32_t* packed, const uint8_t* scales,
+                  size_t n0, size_t k0, size_t depth, float* out) {
+  if (p.w.bits == 4) {
+    p.transpose ? float_panels_of_rows<4>(p.w, packed, scales, n0, k0, depth, out)
+                : float_panels_of_columns<4>(p.w, packed, scales, n0, k0, depth, out);
+  } else {
+    p.transpose ? float_panels_of_rows<8>(p.w, packed, scales, n0, k0, depth, out)
+                : float_panels_of_columns<8>(p.w, packed, scales, n0, k0, depth, out);
+  }
+}
+
 void panels(const QuantizedProduct& p, size_t entry, size_t n0, size_t k0, size_t depth,
             float* out) {
   const QuantizedBatch& at = p.batch[entry];
   const uint32_t* packed = p.w.packed + at.packed;
   const void* scales = offset_by(p.w.scales, at.scales, p.w.scale_dtype);
+  if (p.w.mode != QuantizationMode::Affine) {
+    return float_panels(p, packed, static_cast<const uint8_t*>(scales), n0, k0, depth, out);
+  }
   const void* biases = offset_by(p.w.biases, at.scales, p.w.scale_dtype);
   const auto run = [&](auto b) {
     constexpr int kBits = b.value;
@@ -266,14 +347,15 @@ void quantized_gemm(const QuantizedProduct& p) {
 void quantized_matmul(const void* x, Dtype::Val x_dtype, size_t x_row, size_t m,
                       const AffineMatrix& w, bool transpose, void* out, Dtype::Val out_dtype,
                       size_t out_row, const QuantizedBatch* batch, size_t count) {
-  if (!affine_supported(w.bits, w.group_size) || w.cols % size_t(w.group_size) != 0) {
+  const bool affine = w.mode == QuantizationMode::Affine;
+  if ((affine && !affine_supported(w.bits, w.group_size)) || w.cols % size_t(w.group_size) != 0) {
     throw std::invalid_argument(
-        "[quantized_matmul] unsupported affine quantisation: " + std::to_string(w.bits) +
+        "[quantized_matmul] unsupported quantisation: " + std::to_string(w.bits) +
         " bits in groups of " + std::to_string(w.group_size) + ", " + std::to_string(w.cols) +
         " values a row.");
   }
   check(x_dtype, "x");
-  check(w.scale_dtype, "scales");
+  if (affine) check(w.scale_dtype, "scales");
   check(out_dtype, "the result");
   static constexpr QuantizedBatch kWhole{0, 0, 0, 0};
   const QuantizedProduct p{
@@ -292,7 +374,7 @@ void quantized_matmul(const void* x, Dtype::Val x_dtype, size_t x_row, size_t m,
     return;
   }
   if (transpose && m <= kMaxDotRows) {
-    quantized_dot(p);
+    affine ? quantized_dot(p) : quantized_dot_floats(p);
   } else {
     quantized_gemm(p);
   }

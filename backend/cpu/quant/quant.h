@@ -1,4 +1,4 @@
-// backend/cpu/quant/quant.h: raw kernels for affine quantisation and GGUF blocks.
+// backend/cpu/quant/quant.h: raw kernels for quantised matrices.
 //
 // Contracts of every function here: the caller allocates all memory; nothing has to be aligned
 // beyond its element type; outputs don't overlap inputs; work is split over the CPU pool by the
@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "mlx/dtype.h"
+#include "mlx/quantization.h"
 
 namespace mlx::core::cpu {
 
@@ -42,8 +43,24 @@ void affine_quantize(const void* w, Dtype::Val dtype, size_t groups, int group_s
 void affine_dequantize(const uint32_t* packed, const void* scales, const void* biases,
                        Dtype::Val dtype, size_t groups, int group_size, int bits, void* out);
 
+// ---- Modes of floats: mxfp4, mxfp8, nvfp4
+// -------------------------------------------------------- Packed as affine codes of 4 and 8 bits
+// are. Scales of mxfp4 and mxfp8 are exponents (2^(s-127)), those of nvfp4 are 8-bit floats. With a
+// global scale g, values are multiplied by 2688 / g first.
+
+/** Quantises groups of 32 (nvfp4: 16) values of dtype float32, float16 or bfloat16. The scale is
+ * found from the largest magnitude. global_scale 0: none. */
+void float_quantize(QuantizationMode mode, const void* w, Dtype::Val dtype, size_t groups,
+                    float global_scale, uint32_t* packed, uint8_t* scales);
+/** out (float32, float16 or bfloat16) = code * scale, rounded once. */
+void float_dequantize(QuantizationMode mode, const uint32_t* packed, const uint8_t* scales,
+                      size_t groups, float global_scale, Dtype::Val dtype, void* out);
+/** 8-bit floats (E4M3) from and to float32, float16 or bfloat16. */
+void to_fp8(const void* in, Dtype::Val dtype, size_t n, uint8_t* out);
+void from_fp8(const uint8_t* in, size_t n, Dtype::Val dtype, void* out);
+
 /** A quantised matrix of rows x cols values, cols a multiple of group_size; scales of any of the
- * dtypes. */
+ * dtypes. Modes of floats have uint8 scales and no biases. */
 struct AffineMatrix {
   const uint32_t* packed;
   const void* scales;
@@ -53,6 +70,7 @@ struct AffineMatrix {
   size_t cols;
   int group_size;
   int bits;
+  QuantizationMode mode = QuantizationMode::Affine;
 };
 
 /** Where the parts of one product of a batch begin, in elements (packed: words) from the base
@@ -76,48 +94,5 @@ struct QuantizedBatch {
 void quantized_matmul(const void* x, Dtype::Val x_dtype, size_t x_row, size_t m,
                       const AffineMatrix& w, bool transpose, void* out, Dtype::Val out_dtype,
                       size_t out_row, const QuantizedBatch* batch = nullptr, size_t count = 1);
-
-// ---- GGUF blocks
-// ---------------------------------------------------------------------------------
-
-/** The block types of GGUF tensors, with the numbers they have in the file. */
-enum class GgufType : uint32_t {
-  F32 = 0,
-  F16 = 1,
-  Q4_0 = 2,
-  Q4_1 = 3,
-  Q5_0 = 6,
-  Q5_1 = 7,
-  Q8_0 = 8,
-  Q2_K = 10,
-  Q3_K = 11,
-  Q4_K = 12,
-  Q5_K = 13,
-  Q6_K = 14,
-  BF16 = 30,
-};
-
-struct GgufBlock {
-  const char* name;  // null: a type unknown here
-  uint32_t values;   // a block holds
-  uint32_t bytes;    // a block takes
-};
-/** Layout of a type by its number in the file. */
-GgufBlock gguf_block(uint32_t type);
-
-/** Bits (4 or 8) of the affine layout that holds this type exactly in groups of 32, or 0. */
-int gguf_affine_bits(GgufType type);
-
-/**
- * Rewrites blocks of Q4_0, Q4_1 or Q8_0 as affine groups of 32: `blocks` scales and biases in
- * float16, and blocks * bits words. The values are those of the file (float16 bias: Q4_0 -8 *
- * scale, Q8_0 -128 * scale). `blocks_in` may be unaligned, in a mapped file.
- */
-void gguf_to_affine(GgufType type, const void* blocks_in, size_t blocks, uint32_t* packed,
-                    float16_t* scales, float16_t* biases);
-
-/** Values of `blocks` blocks of any type above as float32 or float16 (rounded from float32). */
-void gguf_dequantize(GgufType type, const void* blocks_in, size_t blocks, void* out,
-                     Dtype::Val dtype);
 
 }  // namespace mlx::core::cpu

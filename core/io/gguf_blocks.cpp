@@ -1,15 +1,14 @@
-// backend/cpu/quant/gguf.cpp: the block formats of GGUF files, to affine groups and to plain
+// core/io/gguf_blocks.cpp: the block formats of GGUF files, to affine groups and to plain
 // values.
+#include "core/io/gguf_blocks.h"
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <stdexcept>
 #include <string>
 
-#include "backend/cpu/parallel.h"
-#include "backend/cpu/quant/quant.h"
-
-namespace mlx::core::cpu {
+namespace mlx::core::io {
 namespace {
 
 using Byte = uint8_t;
@@ -224,8 +223,6 @@ float16_t half_of_bits(const Byte* p) {
   return value;
 }
 
-constexpr int64_t kGrainValues = 32768;
-
 }  // namespace
 
 GgufBlock gguf_block(uint32_t type) {
@@ -245,29 +242,27 @@ void gguf_to_affine(GgufType type, const void* blocks_in, size_t blocks, uint32_
                                 " has no affine form.");
   }
   const auto* bytes = static_cast<const Byte*>(blocks_in);
-  parallel_range(int64_t(blocks), kGrainValues / 32, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      if (type == GgufType::Q8_0) {
-        const Byte* p = bytes + b * 34;
-        scales[b] = half_of_bits(p);
-        biases[b] = float16_t(-128.0f * float(scales[b]));
-        uint32_t words[8];
-        std::memcpy(words, p + 2, 32);
-        // Flipping the sign bit of a byte adds 128 to it.
-        for (int i = 0; i < 8; ++i) packed[b * 8 + i] = words[i] ^ 0x80808080u;
-      } else if (type == GgufType::Q4_0) {
-        const Byte* p = bytes + b * 18;
-        scales[b] = half_of_bits(p);
-        biases[b] = float16_t(-8.0f * float(scales[b]));
-        nibbles_in_order(p + 2, packed + b * 4);
-      } else {
-        const Byte* p = bytes + b * 20;
-        scales[b] = half_of_bits(p);
-        biases[b] = half_of_bits(p + 2);
-        nibbles_in_order(p + 4, packed + b * 4);
-      }
+  for (size_t b = 0; b < blocks; ++b) {
+    if (type == GgufType::Q8_0) {
+      const Byte* p = bytes + b * 34;
+      scales[b] = half_of_bits(p);
+      biases[b] = float16_t(-128.0f * float(scales[b]));
+      uint32_t words[8];
+      std::memcpy(words, p + 2, 32);
+      // Flipping the sign bit of a byte adds 128 to it.
+      for (int i = 0; i < 8; ++i) packed[b * 8 + i] = words[i] ^ 0x80808080u;
+    } else if (type == GgufType::Q4_0) {
+      const Byte* p = bytes + b * 18;
+      scales[b] = half_of_bits(p);
+      biases[b] = float16_t(-8.0f * float(scales[b]));
+      nibbles_in_order(p + 2, packed + b * 4);
+    } else {
+      const Byte* p = bytes + b * 20;
+      scales[b] = half_of_bits(p);
+      biases[b] = half_of_bits(p + 2);
+      nibbles_in_order(p + 4, packed + b * 4);
     }
-  });
+  }
 }
 
 void gguf_dequantize(GgufType type, const void* blocks_in, size_t blocks, void* out,
@@ -281,20 +276,18 @@ void gguf_dequantize(GgufType type, const void* blocks_in, size_t blocks, void* 
     throw std::invalid_argument("[load_gguf] blocks decode to float32 or float16 only.");
   }
   const auto* bytes = static_cast<const Byte*>(blocks_in);
-  const int64_t values = f->block.values;
-  parallel_range(int64_t(blocks), kGrainValues / values, [&](int64_t begin, int64_t end) {
-    if (dtype == Dtype::Val::float32) {
-      auto* to = static_cast<float*>(out);
-      for (int64_t b = begin; b < end; ++b) f->decode(bytes + b * f->block.bytes, to + b * values);
-      return;
-    }
-    auto* to = static_cast<float16_t*>(out);
-    float block[256];
-    for (int64_t b = begin; b < end; ++b) {
-      f->decode(bytes + b * f->block.bytes, block);
-      for (int64_t i = 0; i < values; ++i) to[b * values + i] = float16_t(block[i]);
-    }
-  });
+  const size_t values = f->block.values;
+  if (dtype == Dtype::Val::float32) {
+    auto* to = static_cast<float*>(out);
+    for (size_t b = 0; b < blocks; ++b) f->decode(bytes + b * f->block.bytes, to + b * values);
+    return;
+  }
+  auto* to = static_cast<float16_t*>(out);
+  float block[256];
+  for (size_t b = 0; b < blocks; ++b) {
+    f->decode(bytes + b * f->block.bytes, block);
+    for (size_t i = 0; i < values; ++i) to[b * values + i] = float16_t(block[i]);
+  }
 }
 
-}  // namespace mlx::core::cpu
+}  // namespace mlx::core::io
