@@ -16,6 +16,53 @@ int work_size(T wanted) {
   return std::max(1, static_cast<int>(std::real(wanted)));
 }
 
+/**
+ * Householder's reflections of a small matrix (m, n), stored by rows: a becomes R in and above its
+ * diagonal, q (m, k) is Q. The diagonal of R is real, with LAPACK's signs.
+ */
+template <class T>
+void small_qr(T* a, int m, int n, T* q) {
+  int k = std::min(m, n);
+  T v[kSmall][kSmall] = {}, tau[kSmall];
+  for (int j = 0; j < k; ++j) {
+    Real<T> below = 0;
+    for (int i = j + 1; i < m; ++i) below += std::norm(a[i * n + j]);
+    T alpha = a[j * n + j];
+    v[j][j] = 1;
+    tau[j] = 0;
+    if (below == 0 && std::imag(alpha) == 0) continue;  // already a multiple of a unit vector
+    Real<T> beta = -std::copysign(std::sqrt(std::norm(alpha) + below), std::real(alpha));
+    tau[j] = (beta - alpha) / beta;
+    for (int i = j + 1; i < m; ++i) v[j][i] = a[i * n + j] / (alpha - beta);
+    a[j * n + j] = beta;
+    for (int c = j + 1; c < n; ++c) {  // the adjoint of 1 - tau v v^H from the left
+      T sum = 0;
+      for (int i = j; i < m; ++i) sum += product(conj_of(v[j][i]), a[i * n + c]);
+      sum = product(conj_of(tau[j]), sum);
+      for (int i = j; i < m; ++i) a[i * n + c] -= product(v[j][i], sum);
+    }
+  }
+  for (int i = 0; i < m; ++i) {
+    for (int c = 0; c < k; ++c) q[i * k + c] = i == c ? T(1) : T(0);
+  }
+  for (int j = k - 1; j >= 0; --j) {
+    for (int c = 0; c < k; ++c) {
+      T sum = 0;
+      for (int i = j; i < m; ++i) sum += product(conj_of(v[j][i]), q[i * k + c]);
+      sum = product(tau[j], sum);
+      for (int i = j; i < m; ++i) q[i * k + c] -= product(v[j][i], sum);
+    }
+  }
+}
+
+/** Squares of elements of this size neither overflow nor vanish. */
+template <class T>
+bool moderate(const T* a, int size) {
+  Real<T> most = 0;
+  for (int i = 0; i < size; ++i) most = std::max(most, size_of(a[i]));
+  return most > Real<T>(1e-15) && most < Real<T>(1e15);
+}
+
 void run_qr(const QRF&, const std::vector<array>& inputs, std::vector<array>& outputs) {
   array in = row_contiguous(inputs[0]);
   array &q_out = outputs[0], &r_out = outputs[1];
@@ -28,6 +75,30 @@ void run_qr(const QRF&, const std::vector<array>& inputs, std::vector<array>& ou
   int m = rows(in), n = columns(in), k = std::min(m, n);
   dispatch_linalg(in.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    bool small = m <= kSmall && n <= kSmall;
+    if (small) {
+      // Batches of small matrices; LAPACK scales those that are not moderate.
+      for (int64_t i = 0; small && i < matrices(in); ++i) {
+        small = moderate(elements<T>(in) + i * m * n, m * n);
+      }
+    }
+    if (small) {
+      each_matrix(matrices(in), 4.0 * m * n * k, [&](int64_t begin, int64_t end) {
+        T a[kSmall * kSmall];
+        for (int64_t i = begin; i < end; ++i) {
+          const T* from = elements<T>(in) + i * m * n;
+          std::copy(from, from + m * n, a);
+          small_qr(a, m, n, elements<T>(q_out) + i * m * k);
+          T* r = elements<T>(r_out) + i * k * n;
+          for (int row = 0; row < k; ++row) {
+            for (int col = 0; col < n; ++col) {
+              r[row * n + col] = col < row ? T(0) : a[row * n + col];
+            }
+          }
+        }
+      });
+      return;
+    }
     const auto& f = lapack<T>();
     each_matrix(matrices(in), 4.0 * m * n * k, [&](int64_t begin, int64_t end) {
       std::vector<T> a(size_t(m) * n), tau(k);
