@@ -45,21 +45,21 @@ constexpr const char* kNormDoc = R"(
 The norm of vectors along one ``axis``, or of matrices in two; of all elements if neither ``ord`` nor
 ``axis`` is given.
 
-======  ================================  ==========================
+=======  ================================  ==========================
 ``ord``  of matrices                       of vectors
-======  ================================  ==========================
-None    root of the sum of squares        root of the sum of squares
-'fro'   the same                          (an error)
-'nuc'   sum of the singular values        (an error)
-inf     greatest sum of a row             greatest absolute value
--inf    least sum of a row                least absolute value
-0       (an error)                        number of elements not 0
-1       greatest sum of a column          sum of the absolute values
--1      least sum of a column             as for any other number
-2       greatest singular value           root of the sum of squares
--2      least singular value              as for any other number
-other   (an error)                        ``sum(|x|**ord)**(1/ord)``
-======  ================================  ==========================
+=======  ================================  ==========================
+None     root of the sum of squares        root of the sum of squares
+'fro'    the same                          (an error)
+'nuc'    sum of the singular values        (an error)
+inf      greatest sum of a row             greatest absolute value
+-inf     least sum of a row                least absolute value
+0        (an error)                        number of elements not 0
+1        greatest sum of a column          sum of the absolute values
+-1       least sum of a column             as for any other number
+2        greatest singular value           root of the sum of squares
+-2       least singular value              as for any other number
+other    (an error)                        ``sum(|x|**ord)**(1/ord)``
+=======  ================================  ==========================
 
 The result is real; integers count as ``float32``, and half floats are summed in it.
 
