@@ -289,6 +289,45 @@ std::vector<uint8_t> block_bytes(size_t n, uint32_t seed, const int (&halves)[2]
   return bytes;
 }
 
+TEST(FloatModes, ProductsOnEveryTarget) {
+  struct Case {
+    QuantizationMode mode;
+    int group, bits;
+    size_t k;
+  };
+  std::mt19937 rng(3);
+  std::normal_distribution<float> normal;
+  for (const Case& c :
+       {Case{QuantizationMode::Mxfp4, 32, 4, 96}, Case{QuantizationMode::Mxfp8, 32, 8, 96},
+        Case{QuantizationMode::Nvfp4, 16, 4, 112}}) {
+    const size_t n = 37, most = 9;
+    std::vector<float> w(n * c.k), x(most * c.k), back(n * c.k);
+    for (float& v : w) v = normal(rng);
+    for (float& v : x) v = normal(rng);
+    const size_t groups = n * c.k / size_t(c.group);
+    std::vector<uint32_t> packed(n * c.k * size_t(c.bits) / 32);
+    std::vector<uint8_t> scales(groups);
+    float_quantize(c.mode, w.data(), Dtype::Val::float32, groups, 0, packed.data(), scales.data());
+    float_dequantize(c.mode, packed.data(), scales.data(), groups, 0, Dtype::Val::float32,
+                     back.data());
+    const AffineMatrix m{packed.data(), scales.data(), nullptr, Dtype::Val::uint8, n, c.k,
+                         c.group,       c.bits,        c.mode};
+    on_every_target([&] {
+      for (const size_t rows : {size_t(1), size_t(3), most}) {
+        std::vector<float> out(rows * n);
+        quantized_matmul(x.data(), Dtype::Val::float32, c.k, rows, m, true, out.data(),
+                         Dtype::Val::float32, n);
+        for (size_t i = 0; i < out.size(); ++i) {
+          double sum = 0;
+          for (size_t j = 0; j < c.k; ++j)
+            sum += double(x[i / n * c.k + j]) * back[i % n * c.k + j];
+          ASSERT_NEAR(out[i], sum, 1e-4) << int(c.mode) << " " << rows;
+        }
+      }
+    });
+  }
+}
+
 TEST(Gguf, BlocksDecodeAsTheFormatSays) {
   // What the gguf package's own dequantisation gives at the first, sixth, a middle and the last
   // value.
