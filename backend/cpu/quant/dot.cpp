@@ -355,14 +355,10 @@ HWY_EXPORT(ordered_floats);
 HWY_EXPORT(order_rows);
 HWY_EXPORT(dot_slice);
 
-// A slice's weights are 16 kB (they stay in L1 between passes over x; about 1 us), more in large
-// matrices.
-constexpr size_t kSliceBytes = 16384;
-constexpr size_t kMostSliceBytes = 131072;
-
 }  // namespace
 
 void quantized_dot(const QuantizedProduct& p) {
+  if (quantized_dot_bytes(p)) return;
   const size_t k = p.w.cols;
   const size_t n = p.w.rows;
   const size_t entry_floats = HWY_DYNAMIC_DISPATCH(ordered_floats)(k, p.w.bits) * p.m;
@@ -373,18 +369,16 @@ void quantized_dot(const QuantizedProduct& p) {
       HWY_DYNAMIC_DISPATCH(order_rows)(p, e, x + e * entry_floats);
     }
   });
-  const size_t row_bytes = packed_words(k, p.w.bits) * sizeof(uint32_t);
-  const size_t bytes =
-      p.m > kPass ? kSliceBytes : std::clamp(n * row_bytes / 8, kSliceBytes, kMostSliceBytes);
-  const size_t slice = std::max<size_t>(4, bytes / row_bytes / 4 * 4);
-  const size_t slices = (n + slice - 1) / slice;
-  parallel_range(slices * p.count, 1, [&](int64_t begin, int64_t end) {
-    for (size_t i = size_t(begin); i < size_t(end); ++i) {
-      const size_t e = i / slices;
-      const size_t row = i % slices * slice;
-      HWY_DYNAMIC_DISPATCH(dot_slice)(p, e, row, std::min(n, row + slice), x + e * entry_floats);
-    }
-  });
+  const auto [slice, slices] = SliceOfRows(p);
+  parallel_range(slices * p.count, 1,
+                 [&, slice = slice, slices = slices](int64_t begin, int64_t end) {
+                   for (size_t i = size_t(begin); i < size_t(end); ++i) {
+                     const size_t e = i / slices;
+                     const size_t row = i % slices * slice;
+                     HWY_DYNAMIC_DISPATCH(dot_slice)
+                     (p, e, row, std::min(n, row + slice), x + e * entry_floats);
+                   }
+                 });
 }
 
 }  // namespace mlx::core::cpu

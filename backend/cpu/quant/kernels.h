@@ -1,6 +1,8 @@
 // backend/cpu/quant/kernels.h: the two ways quantized_matmul goes, shared between its units only.
 #pragma once
 
+#include <algorithm>
+
 #include "backend/cpu/quant/quant.h"
 
 namespace mlx::core::cpu {
@@ -29,6 +31,8 @@ constexpr size_t kPass = 4;
 void quantized_dot(const QuantizedProduct& p);
 /** The same for the modes of floats. */
 void quantized_dot_floats(const QuantizedProduct& p);
+/** The same by dot products of bytes; false, and nothing done, where it isn't for them. */
+bool quantized_dot_bytes(const QuantizedProduct& p);
 /** Any m, both layouts. */
 void quantized_gemm(const QuantizedProduct& p);
 
@@ -42,5 +46,20 @@ inline const void* offset_by(const void* base, size_t elements, Dtype::Val dtype
 inline void* offset_by(void* base, size_t elements, Dtype::Val dtype) {
   return static_cast<char*>(base) + elements * dtype_bytes(dtype);
 }
+
+/** How the rows of w are cut between threads. A slice's weights are 16 kB (they stay in L1 between
+ * passes over x; about 1 us), more in large matrices. */
+struct SliceOfRows {
+  explicit SliceOfRows(const QuantizedProduct& p) {
+    constexpr size_t kLeast = 16384;
+    constexpr size_t kMost = 131072;
+    const size_t row_bytes = packed_words(p.w.cols, p.w.bits) * sizeof(uint32_t);
+    const size_t bytes = p.m > kPass ? kLeast : std::clamp(p.w.rows * row_bytes / 8, kLeast, kMost);
+    rows = std::max<size_t>(4, bytes / row_bytes / 4 * 4);
+    slices = (p.w.rows + rows - 1) / rows;
+  }
+  size_t rows;
+  size_t slices;
+};
 
 }  // namespace mlx::core::cpu
