@@ -14,6 +14,7 @@ void bind_creation(nanobind::module_& m);
 void bind_shape_ops(nanobind::module_& m);
 void bind_products(nanobind::module_& m);
 void bind_gathered(nanobind::module_& m);
+void bind_convolutions(nanobind::module_& m);
 void bind_selection(nanobind::module_& m);
 void bind_constants(nanobind::module_& m);
 void bind_random(nanobind::module_& m);

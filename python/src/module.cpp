@@ -20,6 +20,7 @@ NB_MODULE(core, m) {
   bind_shape_ops(m);
   bind_products(m);
   bind_gathered(m);
+  bind_convolutions(m);
   bind_selection(m);
   bind_constants(m);
   bind_random(m);

@@ -1,0 +1,369 @@
+// backend/cpu/convolution.cpp: convolutions as matrix products over blocks of positions. A block's
+// patches are laid out as rows that stay in cache; the whole matrix of patches never exists.
+#include "core/prim/convolution.h"
+
+#include <cstring>
+#include <vector>
+
+#include "backend/cpu/fast/scratch.h"
+#include "backend/cpu/gemm/gemm.h"
+#include "backend/cpu/parallel.h"
+#include "core/copy.h"
+
+namespace mlx::core::cpu {
+
+namespace {
+
+constexpr int64_t kPatchBytes = 256 * 1024;  // of a block, so that it stays in L2
+
+/** The sizes of one call, and where values of x lie. */
+struct Layout {
+  Layout(const ConvolutionGeometry& geometry, const array& x, const std::vector<int>& kernel_sizes,
+         const Shape& out)
+      : g(geometry), kernel(kernel_sizes), spatial(kernel_sizes.size()), item(x.itemsize()) {
+    channels = x.shape(-1);
+    group_channels = channels / g.groups;
+    in.assign(x.shape().begin() + 1, x.shape().end() - 1);
+    result.assign(out.begin() + 1, out.end() - 1);
+    step.resize(spatial);
+    int64_t step_bytes = channels * item;
+    for (size_t d = spatial; d-- > 0;) {
+      step[d] = step_bytes;
+      step_bytes *= in[d];
+    }
+    image_bytes = step_bytes;
+    for (int k : kernel) taps *= k;
+    for (int64_t n : result) positions *= n;
+  }
+
+  const ConvolutionGeometry& g;
+  const std::vector<int>& kernel;
+  size_t spatial;
+  int64_t item;
+  int64_t channels, group_channels;
+  std::vector<int64_t> in, result;
+  std::vector<int64_t> step;  // bytes between neighbours along a spatial axis
+  int64_t image_bytes;
+  int64_t taps = 1;
+  int64_t positions = 1;  // of one image's result
+
+  /** The value of x along axis d that tap t of position i meets, or -1. */
+  int64_t source(size_t d, int64_t i, int64_t t) const {
+    if (g.flip) t = kernel[d] - 1 - t;
+    const int64_t at = i * g.stride[d] + t * g.kernel_dilation[d] - g.pad_lo[d];
+    if (at < 0) return -1;
+    if (g.input_dilation[d] == 1) return at < in[d] ? at : -1;
+    return at % g.input_dilation[d] == 0 && at / g.input_dilation[d] < in[d]
+               ? at / g.input_dilation[d]
+               : -1;
+  }
+
+  /** Sets index to the coordinates of position p. */
+  void unravel(int64_t p, const std::vector<int64_t>& sizes, std::vector<int64_t>& index) const {
+    for (size_t d = spatial; d-- > 0;) {
+      index[d] = p % sizes[d];
+      p /= sizes[d];
+    }
+  }
+};
+
+/** Writes patches, one row of taps * group_channels a position, of positions [begin, end) of all
+ * images. */
+class Patches {
+ public:
+  Patches(const Layout& layout, const char* x)
+      : l_(layout), x_(x), position_(layout.spatial), outer_(layout.spatial) {
+    const size_t last = l_.spatial - 1;
+    // Taps of the last axis that follow each other in memory are copied at once.
+    runs_ = l_.g.kernel_dilation[last] == 1 && l_.g.input_dilation[last] == 1 && !l_.g.flip &&
+            l_.g.groups == 1;
+  }
+
+  void write(int64_t begin, int64_t end, int64_t group, char* to) {
+    const size_t last = l_.spatial - 1;
+    const int64_t row_taps = l_.kernel[last];
+    const int64_t value = l_.group_channels * l_.item;
+    for (int64_t p = begin; p < end; ++p) {
+      const char* image = x_ + p / l_.positions * l_.image_bytes + group * value;
+      l_.unravel(p % l_.positions, l_.result, position_);
+      std::fill(outer_.begin(), outer_.end(), 0);
+      for (int64_t outer = 0; outer < l_.taps / row_taps; ++outer) {
+        const char* row = image;
+        for (size_t d = 0; d < last && row; ++d) {
+          const int64_t at = l_.source(d, position_[d], outer_[d]);
+          row = at < 0 ? nullptr : row + at * l_.step[d];
+        }
+        to = row ? write_row(row, position_[last], value, to) : zeros(row_taps * value, to);
+        for (size_t d = last; d-- > 0;) {
+          if (++outer_[d] < l_.kernel[d]) break;
+          outer_[d] = 0;
+        }
+      }
+    }
+  }
+
+  /** The same of one tap alone: rows of group_channels. */
+  void write_tap(int64_t begin, int64_t end, int64_t group, const std::vector<int64_t>& tap,
+                 char* to) {
+    const int64_t value = l_.group_channels * l_.item;
+    l_.unravel(begin % l_.positions, l_.result, position_);
+    for (int64_t p = begin; p < end; ++p, to += value) {
+      const char* from = x_ + p / l_.positions * l_.image_bytes + group * value;
+      for (size_t d = 0; d < l_.spatial && from; ++d) {
+        const int64_t at = l_.source(d, position_[d], tap[d]);
+        from = at < 0 ? nullptr : from + at * l_.step[d];
+      }
+      if (from) {
+        std::memcpy(to, from, size_t(value));
+      } else {
+        std::memset(to, 0, size_t(value));
+      }
+      for (size_t d = l_.spatial; d-- > 0;) {
+        if (++position_[d] < l_.result[d]) break;
+        position_[d] = 0;
+      }
+    }
+  }
+
+ private:
+  static char* zeros(int64_t bytes, char* to) {
+    std::memset(to, 0, size_t(bytes));
+    return to + bytes;
+  }
+
+  char* write_row(const char* row, int64_t i, int64_t value, char* to) const {
+    const size_t last = l_.spatial - 1;
+    const int64_t n = l_.kernel[last];
+    if (runs_) {
+      const int64_t first = i * l_.g.stride[last] - l_.g.pad_lo[last];
+      const int64_t skip = std::clamp<int64_t>(-first, 0, n);
+      const int64_t stop = std::clamp<int64_t>(l_.in[last] - first, skip, n);
+      to = zeros(skip * value, to);
+      std::memcpy(to, row + (first + skip) * value, size_t((stop - skip) * value));
+      return zeros((n - stop) * value, to + (stop - skip) * value);
+    }
+    for (int64_t t = 0; t < n; ++t) {
+      const int64_t at = l_.source(last, i, t);
+      if (at < 0) {
+        to = zeros(value, to);
+      } else {
+        std::memcpy(to, row + at * l_.step[last], size_t(value));
+        to += value;
+      }
+    }
+    return to;
+  }
+
+  const Layout& l_;
+  const char* x_;
+  std::vector<int64_t> position_, outer_;
+  bool runs_;
+};
+
+/** Channels of their own for every output: a product and a sum a tap, without any patches. */
+template <class T, class Acc>
+void each_channel(const Layout& l, const T* x, const T* w, int64_t images, T* out) {
+  const int64_t channels = l.channels;
+  // Taps outermost, so that channels follow each other.
+  std::vector<Acc> turned(size_t(l.taps * channels));
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t t = 0; t < l.taps; ++t) turned[t * channels + c] = Acc(w[c * l.taps + t]);
+  }
+  const std::vector<int64_t> kernel(l.kernel.begin(), l.kernel.end());
+  const int64_t grain = std::max<int64_t>(1, 16384 / (channels * l.taps));
+  parallel_range(images * l.positions, grain, [&](int64_t begin, int64_t end) {
+    std::vector<int64_t> position(l.spatial), tap(l.spatial);
+    std::vector<Acc> sum(static_cast<size_t>(channels));
+    for (int64_t p = begin; p < end; ++p) {
+      const char* image = reinterpret_cast<const char*>(x) + p / l.positions * l.image_bytes;
+      l.unravel(p % l.positions, l.result, position);
+      std::fill(sum.begin(), sum.end(), Acc(0));
+      for (int64_t t = 0; t < l.taps; ++t) {
+        l.unravel(t, kernel, tap);
+        const char* from = image;
+        for (size_t d = 0; d < l.spatial && from; ++d) {
+          const int64_t at = l.source(d, position[d], tap[d]);
+          from = at < 0 ? nullptr : from + at * l.step[d];
+        }
+        if (!from) continue;
+        const T* values = reinterpret_cast<const T*>(from);
+        const Acc* weights = turned.data() + t * channels;
+        for (int64_t c = 0; c < channels; ++c) sum[c] += Acc(values[c]) * weights[c];
+      }
+      for (int64_t c = 0; c < channels; ++c) out[p * channels + c] = T(sum[c]);
+    }
+  });
+}
+
+bool run_each_channel(const Layout& l, const array& x, const array& w, array& out) {
+  if (l.group_channels != 1 || out.shape(-1) != l.channels) return false;
+  const int64_t images = x.shape(0);
+  switch (x.dtype().val()) {
+    case Dtype::Val::float32:
+      each_channel<float, float>(l, x.data<float>(), w.data<float>(), images, out.data<float>());
+      return true;
+    case Dtype::Val::float64:
+      each_channel<double, double>(l, x.data<double>(), w.data<double>(), images,
+                                   out.data<double>());
+      return true;
+    case Dtype::Val::float16:
+      each_channel<float16_t, float>(l, x.data<float16_t>(), w.data<float16_t>(), images,
+                                     out.data<float16_t>());
+      return true;
+    case Dtype::Val::bfloat16:
+      each_channel<bfloat16_t, float>(l, x.data<bfloat16_t>(), w.data<bfloat16_t>(), images,
+                                      out.data<bfloat16_t>());
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** [groups, O/groups, K] as [groups, K, O/groups], so that products needn't turn it every time. */
+array turned_weight(const array& w, int64_t groups, int64_t k) {
+  const int64_t n = w.shape(0) / groups;
+  array out({int(groups), int(k), int(n)}, w.dtype(), nullptr, {});
+  allocate(out);
+  array view({int(groups), int(k), int(n)}, w.dtype(), nullptr, {});
+  make_view(w, view, Strides{n * k, 1, k});
+  copy_into(view, out);
+  return out;
+}
+
+void run_convolution(const Convolution& p, const std::vector<array>& inputs,
+                     std::vector<array>& outputs) {
+  array& out = outputs[0];
+  allocate(out);
+  if (out.size() == 0) return;
+  const array x = row_contiguous(inputs[0]);
+  const array w = row_contiguous(inputs[1]);
+  const ConvolutionGeometry& g = p.geometry();
+  const std::vector<int> kernel(w.shape().begin() + 1, w.shape().end() - 1);
+  const Layout l(g, x, kernel, out.shape());
+  const int64_t k = l.taps * l.group_channels;
+  if (k == 0 || x.size() == 0) {
+    std::memset(out.data<char>(), 0, out.nbytes());
+    return;
+  }
+  if (run_each_channel(l, x, w, out)) return;
+
+  const int64_t n_all = out.shape(-1);
+  GemmArgs base;
+  base.dtype = out.dtype();
+  base.n = n_all / g.groups;
+  base.k = k;
+  base.c_row_stride = n_all;
+  const array turned = turned_weight(w, g.groups, k);
+  base.b.row_stride = base.n;
+  base.b.col_stride = 1;
+  const auto* weight = turned.data<char>();
+  auto* result = out.data<char>();
+  const int64_t rows = x.shape(0) * l.positions;
+
+  bool plain = l.taps == 1;
+  for (size_t d = 0; d < l.spatial; ++d) {
+    plain = plain && g.stride[d] == 1 && g.input_dilation[d] == 1 && g.pad_lo[d] == 0 &&
+            g.pad_hi[d] == 0;
+  }
+  if (plain) {
+    for (int64_t group = 0; group < g.groups; ++group) {
+      GemmArgs args = base;
+      args.m = rows;
+      args.a.data = x.data<char>() + group * l.group_channels * l.item;
+      args.a.row_stride = l.channels;
+      args.a.col_stride = 1;
+      args.b.data = weight + group * k * base.n * l.item;
+      args.c = result + group * base.n * l.item;
+      gemm(args);
+    }
+    return;
+  }
+
+  // Blocks depend on shapes alone, and so do the sums.
+  const int64_t block = std::clamp<int64_t>(kPatchBytes / (k * l.item), 16, 1024);
+  const int64_t blocks = (rows + block - 1) / block;
+  parallel_for(blocks * g.groups, [&](int64_t task) {
+    static thread_local Scratch scratch;
+    const int64_t group = task % g.groups;
+    const int64_t begin = task / g.groups * block;
+    const int64_t end = std::min(rows, begin + block);
+    auto* patches = static_cast<char*>(scratch.get(size_t(block * k * l.item)));
+    Patches(l, x.data<char>()).write(begin, end, group, patches);
+    GemmArgs args = base;
+    args.m = end - begin;
+    args.a.data = patches;
+    args.a.row_stride = k;
+    args.a.col_stride = 1;
+    args.b.data = weight + group * k * base.n * l.item;
+    args.c = result + (begin * n_all + group * base.n) * l.item;
+    gemm(args);
+  });
+}
+
+// Each tap of each group is a product of its own, summed over blocks of positions. Blocks are
+// summed in two buffers in turn, since a product's addend may not be its result.
+void run_weight_gradient(const ConvolutionWeightGradient& p, const std::vector<array>& inputs,
+                         std::vector<array>& outputs) {
+  array& out = outputs[0];
+  allocate(out);
+  if (out.size() == 0) return;
+  const array x = row_contiguous(inputs[0]);
+  const array cotangent = row_contiguous(inputs[1]);
+  if (x.size() == 0 || cotangent.size() == 0) {
+    std::memset(out.data<char>(), 0, out.nbytes());
+    return;
+  }
+  const ConvolutionGeometry& g = p.geometry();
+  const std::vector<int>& kernel = p.kernel();
+  const Layout l(g, x, kernel, cotangent.shape());
+  const std::vector<int64_t> taps(kernel.begin(), kernel.end());
+  const int64_t m = out.shape(0) / g.groups, n = l.group_channels;
+  const int64_t rows = x.shape(0) * l.positions;
+  const int64_t block = std::clamp<int64_t>(2 * kPatchBytes / (n * l.item), 64, 8192);
+  parallel_for(l.taps * g.groups, [&](int64_t task) {
+    static thread_local Scratch scratch;
+    const int64_t group = task % g.groups, tap = task / g.groups;
+    std::vector<int64_t> index(l.spatial);
+    l.unravel(tap, taps, index);
+    const int64_t sums = (m * n * l.item + 63) / 64 * 64;
+    auto* memory = static_cast<char*>(scratch.get(size_t(2 * sums + block * n * l.item)));
+    char* patches = memory + 2 * sums;
+    Patches source(l, x.data<char>());
+    int turn = 0;
+    for (int64_t begin = 0; begin < rows; begin += block, turn ^= 1) {
+      const int64_t end = std::min(rows, begin + block);
+      source.write_tap(begin, end, group, index, patches);
+      GemmArgs args;
+      args.dtype = out.dtype();
+      args.m = m;
+      args.n = n;
+      args.k = end - begin;
+      args.a.data = cotangent.data<char>() + (begin * out.shape(0) + group * m) * l.item;
+      args.a.row_stride = 1;
+      args.a.col_stride = out.shape(0);
+      args.b.data = patches;
+      args.b.row_stride = n;
+      args.b.col_stride = 1;
+      args.c = memory + turn * sums;
+      if (begin > 0) {
+        args.beta = 1;
+        args.d.data = memory + (turn ^ 1) * sums;
+        args.d.row_stride = n;
+        args.d.col_stride = 1;
+      }
+      gemm(args);
+    }
+    const char* total = memory + (turn ^ 1) * sums;
+    for (int64_t o = 0; o < m; ++o) {
+      std::memcpy(out.data<char>() + (((group * m + o) * l.taps + tap) * n) * l.item,
+                  total + o * n * l.item, size_t(n * l.item));
+    }
+  });
+}
+
+const RegisterKernel<Convolution> convolution_kernel{Device::cpu, &run_convolution};
+const RegisterKernel<ConvolutionWeightGradient> gradient_kernel{Device::cpu, &run_weight_gradient};
+
+}  // namespace
+
+}  // namespace mlx::core::cpu

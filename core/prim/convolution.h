@@ -1,0 +1,89 @@
+// core/prim/convolution.h: convolutions over any number of spatial axes, channels last.
+#pragma once
+
+#include "core/prim/prim.h"
+
+namespace mlx::core {
+
+/** One convolution's geometry, a number for each spatial axis. */
+struct ConvolutionGeometry {
+  std::vector<int> stride;
+  std::vector<int> pad_lo;  // negative: the input is cut
+  std::vector<int> pad_hi;
+  std::vector<int> kernel_dilation;
+  std::vector<int> input_dilation;
+  int groups = 1;
+  bool flip = false;  // the weight is read from its far end
+
+  bool operator==(const ConvolutionGeometry&) const = default;
+};
+
+/**
+ * Inputs x [N, ..., C] and w [O, ..., C / groups] of one dtype; the result is [N, ..., O]:
+ *   y[n, i, o] = sum over t, c of x[n, (i stride + t kernel_dilation - pad_lo) / input_dilation, c]
+ *                                 * w[o, t, c],
+ * where positions that no value of x has count as zero.
+ */
+class Convolution final : public Prim<Convolution> {
+ public:
+  Convolution(Stream s, ConvolutionGeometry geometry) : Prim(s), geometry_(std::move(geometry)) {}
+  static constexpr const char* kName = "Convolution";
+  auto fields() const {
+    const auto& g = geometry_;
+    return std::tie(g.stride, g.pad_lo, g.pad_hi, g.kernel_dilation, g.input_dilation, g.groups,
+                    g.flip);
+  }
+  const ConvolutionGeometry& geometry() const { return geometry_; }
+
+  /** [N, ..., O] of an input and a weight of these shapes. Throws std::invalid_argument. */
+  static Shape conv_out_shape(const Shape& in_shape, const Shape& wt_shape,
+                              const std::vector<int>& strides, const std::vector<int>& pads_lo,
+                              const std::vector<int>& pads_hi,
+                              const std::vector<int>& kernel_dilation,
+                              const std::vector<int>& input_dilation);
+
+  std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
+                         const std::vector<int>& argnums) override;
+  std::vector<array> vjp(const std::vector<array>& primals, const std::vector<array>& cotangents,
+                         const std::vector<int>& argnums,
+                         const std::vector<array>& outputs) override;
+  std::pair<std::vector<array>, std::vector<int>> vmap(const std::vector<array>& inputs,
+                                                       const std::vector<int>& axes) override;
+  std::vector<Shape> output_shapes(const std::vector<array>& inputs) override;
+
+ private:
+  ConvolutionGeometry geometry_;
+};
+
+/**
+ * The gradient with respect to the weight of that convolution: inputs x [N, ..., C] and the
+ * cotangent g [N, ..., O]; the result is [O, kernel..., C / groups], float32 or wider.
+ */
+class ConvolutionWeightGradient final : public Prim<ConvolutionWeightGradient> {
+ public:
+  ConvolutionWeightGradient(Stream s, ConvolutionGeometry geometry, std::vector<int> kernel)
+      : Prim(s), geometry_(std::move(geometry)), kernel_(std::move(kernel)) {}
+  static constexpr const char* kName = "ConvolutionWeightGradient";
+  auto fields() const {
+    const auto& g = geometry_;
+    return std::tie(g.stride, g.pad_lo, g.pad_hi, g.kernel_dilation, g.input_dilation, g.groups,
+                    g.flip, kernel_);
+  }
+  const ConvolutionGeometry& geometry() const { return geometry_; }
+  const std::vector<int>& kernel() const { return kernel_; }
+
+  std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
+                         const std::vector<int>& argnums) override;
+  std::vector<array> vjp(const std::vector<array>& primals, const std::vector<array>& cotangents,
+                         const std::vector<int>& argnums,
+                         const std::vector<array>& outputs) override;
+  std::pair<std::vector<array>, std::vector<int>> vmap(const std::vector<array>& inputs,
+                                                       const std::vector<int>& axes) override;
+  std::vector<Shape> output_shapes(const std::vector<array>& inputs) override;
+
+ private:
+  ConvolutionGeometry geometry_;
+  std::vector<int> kernel_;
+};
+
+}  // namespace mlx::core
