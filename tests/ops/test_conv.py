@@ -65,22 +65,30 @@ CASES = {
         (11,),
         (3,),
         (4, 6),
-        dict(stride=2, lo=(2,), hi=(1,), kernel_dilation=2, input_dilation=3, groups=2, flip=True),
+        {
+            "stride": 2,
+            "lo": (2,),
+            "hi": (1,),
+            "kernel_dilation": 2,
+            "input_dilation": 3,
+            "groups": 2,
+            "flip": True,
+        },
     ),
-    "1d_negative_padding": ((9,), (3,), (2, 2), dict(lo=(-1,), hi=(-2,))),
-    "2d": ((7, 6), (3, 2), (3, 4), dict(lo=(1, 0), hi=(1, 1))),
-    "2d_strided": ((8, 9), (3, 3), (2, 4), dict(stride=2, lo=(1, 1), hi=(1, 1))),
-    "2d_rest": ((8, 8), (3, 3), (2, 4), dict(stride=3)),
-    "2d_dilated": ((8, 9), (2, 3), (2, 3), dict(kernel_dilation=2, lo=(2, 1), hi=(0, 3))),
-    "2d_input_dilated": ((4, 3), (3, 3), (2, 3), dict(input_dilation=2, lo=(2, 2), hi=(2, 2))),
-    "2d_depthwise": ((7, 7), (3, 3), (6, 6), dict(groups=6, lo=(1, 1), hi=(1, 1))),
-    "2d_depthwise_strided": ((7, 7), (3, 3), (6, 6), dict(groups=6, stride=2, flip=True)),
-    "2d_groups": ((6, 6), (3, 3), (6, 9), dict(groups=3, flip=True)),
+    "1d_negative_padding": ((9,), (3,), (2, 2), {"lo": (-1,), "hi": (-2,)}),
+    "2d": ((7, 6), (3, 2), (3, 4), {"lo": (1, 0), "hi": (1, 1)}),
+    "2d_strided": ((8, 9), (3, 3), (2, 4), {"stride": 2, "lo": (1, 1), "hi": (1, 1)}),
+    "2d_rest": ((8, 8), (3, 3), (2, 4), {"stride": 3}),
+    "2d_dilated": ((8, 9), (2, 3), (2, 3), {"kernel_dilation": 2, "lo": (2, 1), "hi": (0, 3)}),
+    "2d_input_dilated": ((4, 3), (3, 3), (2, 3), {"input_dilation": 2, "lo": (2, 2), "hi": (2, 2)}),
+    "2d_depthwise": ((7, 7), (3, 3), (6, 6), {"groups": 6, "lo": (1, 1), "hi": (1, 1)}),
+    "2d_depthwise_strided": ((7, 7), (3, 3), (6, 6), {"groups": 6, "stride": 2, "flip": True}),
+    "2d_groups": ((6, 6), (3, 3), (6, 9), {"groups": 3, "flip": True}),
     "2d_pointwise": ((6, 6), (1, 1), (8, 5), {}),
-    "2d_pointwise_groups": ((6, 6), (1, 1), (8, 4), dict(groups=2)),
-    "2d_far_padding": ((2, 2), (3, 3), (2, 2), dict(lo=(5, 0), hi=(0, 5))),
-    "3d": ((4, 5, 4), (2, 3, 2), (3, 2), dict(stride=2, lo=(1, 1, 0), hi=(0, 1, 1))),
-    "3d_groups": ((4, 4, 4), (2, 2, 2), (4, 4), dict(groups=2, kernel_dilation=2)),
+    "2d_pointwise_groups": ((6, 6), (1, 1), (8, 4), {"groups": 2}),
+    "2d_far_padding": ((2, 2), (3, 3), (2, 2), {"lo": (5, 0), "hi": (0, 5)}),
+    "3d": ((4, 5, 4), (2, 3, 2), (3, 2), {"stride": 2, "lo": (1, 1, 0), "hi": (0, 1, 1)}),
+    "3d_groups": ((4, 4, 4), (2, 2, 2), (4, 4), {"groups": 2, "kernel_dilation": 2}),
 }
 
 
@@ -209,7 +217,7 @@ def test_vmap(name, axes):
 def test_transposed_is_the_gradient(dims, groups):
     forward = (mx.conv1d, mx.conv2d, mx.conv3d)[dims - 1]
     back = (mx.conv_transpose1d, mx.conv_transpose2d, mx.conv_transpose3d)[dims - 1]
-    options = dict(stride=2, padding=1, dilation=2, groups=groups)
+    options = {"stride": 2, "padding": 1, "dilation": 2, "groups": groups}
     x = mx.array(draw(2, *(8,) * dims, 4), dtype=mx.float64)
     w = mx.array(draw(6, *(3,) * dims, 4 // groups), dtype=mx.float64)
     y = forward(x, w, **options)
