@@ -37,8 +37,6 @@ def test_linear_regression_finds_the_hidden_vector():
 @pytest.mark.parametrize("name, epochs, accuracy", [("mlp", 15, 0.95), ("cnn", 8, 0.96)])
 def test_digits_are_read(name, epochs, accuracy):
     pytest.importorskip("sklearn")
-    if name == "cnn" and not hasattr(mx, "conv2d"):
-        pytest.skip("mlx.core has no convolutions")
     out = run_example(f"{name}_digits.py")
     assert len(re.findall(r"^epoch \d+: loss [\d.]+, test accuracy", out, re.MULTILINE)) == epochs
     assert number("final accuracy", out) > accuracy
