@@ -30,7 +30,7 @@ int check_kth(const char* op, const array& a, int kth, int axis, int ax) {
 
 array arg_reduce(const char* op, ArgReduce::ReduceType type, const array& a, int axis,
                  bool keepdims, StreamOrDevice s) {
-  int ax = normalize_axis_index(axis, static_cast<int>(a.ndim()));
+  int ax = normalize_axis_index(axis, static_cast<int>(a.ndim()), std::string("[") + op + "] ");
   if (a.size() == 0) {
     throw std::invalid_argument(std::string("[") + op + "] Cannot " + op +
                                 " reduce zero size array.");

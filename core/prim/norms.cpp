@@ -61,8 +61,9 @@ void check_vector(const char* op, const char* what, const array& x, const array&
                                 " dimensions.");
   }
   if (w.size() != static_cast<size_t>(x.shape(-1))) {
-    throw std::invalid_argument(head + "the same size as the last dimension of x but has " +
-                                std::to_string(w.size()) + " elements.");
+    throw std::invalid_argument(head + "the same size as the last dimension of x, whose shape is " +
+                                to_string(x.shape()) + ", but has " + std::to_string(w.size()) +
+                                " elements.");
   }
 }
 

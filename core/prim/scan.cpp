@@ -20,7 +20,8 @@ struct Winner {
   array exists;
 };
 
-Winner winners(const array& x, const Scan& p, Stream s) {
+Winner winners(const array& primal, const Scan& p, Stream s) {
+  array x = stop_gradient(primal, s);  // positions have no derivative
   int axis = p.axis();
   array best = scan(x, p.reduce_type(), axis, p.reverse(), true, s);
   Shape along(x.ndim(), 1);

@@ -1,6 +1,8 @@
 // core/prim/slice.cpp
 #include "core/prim/slice.h"
 
+#include <sstream>
+
 #include "core/copy.h"
 #include "core/prim/elementwise.h"
 #include "mlx/ops.h"
@@ -72,17 +74,22 @@ void combine(array& part, const array& update, EwOp op) {
                             {part.data<char>(), part.strides()}});
 }
 
-/** Starts read from a vector, kept inside so that the part fits. */
-Shape clamped_start(const array& starts, const std::vector<int>& axes, const Shape& whole,
-                    const Shape& part) {
+/** Starts read from a vector; the part must lie inside. */
+Shape checked_start(const char* op, const array& starts, const std::vector<int>& axes,
+                    const Shape& whole, const Shape& part) {
   Shape start(whole.size(), 0);
   for (size_t k = 0; k < axes.size(); ++k) {
     const char* p =
         starts.data<char>() + (starts.ndim() ? k * starts.strides(0) : 0) * starts.itemsize();
     int64_t at = detail::read_element<int64_t>(p, starts.dtype());
-    if (at < 0) at += whole[axes[k]];
-    int64_t last = int64_t(whole[axes[k]]) - part[axes[k]];
-    start[axes[k]] = static_cast<ShapeElem>(std::min(std::max<int64_t>(at, 0), last));
+    int64_t size = whole[axes[k]], from = at < 0 ? at + size : at;
+    if (from < 0 || from > size - part[axes[k]]) {
+      std::ostringstream text;
+      text << "[" << op << "] A part of size " << part[axes[k]] << " from index " << at
+           << " is out of bounds for axis " << axes[k] << " with size " << size << ".";
+      throw std::out_of_range(text.str());
+    }
+    start[axes[k]] = static_cast<ShapeElem>(from);
   }
   return start;
 }
@@ -208,7 +215,7 @@ Batched SliceUpdate::vmap(const Arrays& inputs, const std::vector<int>& axes) {
 // ---- DynamicSlice ----
 
 void DynamicSlice::eval_cpu(const Arrays& inputs, Arrays& outputs) {
-  Shape start = clamped_start(inputs[1], axes_, inputs[0].shape(), size_);
+  Shape start = checked_start("slice", inputs[1], axes_, inputs[0].shape(), size_);
   array part = part_of(inputs[0], size_, start, Shape(start.size(), 1));
   outputs[0].copy_shared_buffer(part);
 }
@@ -254,7 +261,8 @@ Batched DynamicSlice::vmap(const Arrays& inputs, const std::vector<int>& axes) {
 
 void DynamicSliceUpdate::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   array& out = outputs[0];
-  Shape start = clamped_start(inputs[2], axes_, inputs[0].shape(), inputs[1].shape());
+  Shape start =
+      checked_start("slice_update", inputs[2], axes_, inputs[0].shape(), inputs[1].shape());
   take_over(inputs[0], out);
   array part = part_of(out, inputs[1].shape(), start, Shape(start.size(), 1));
   copy_into(inputs[1], part);

@@ -79,8 +79,8 @@ std::vector<array> vmap_replace(const std::vector<array>& inputs, const std::vec
     auto [values, value_axes] = node.primitive().vmap(ins, axes);
     auto outs = node.outputs();
     for (size_t k = 0; k < outs.size(); ++k) {
-      if (value_axes[k] >= 0)
-        batched.insert_or_assign(outs[k].id(), Batched{values[k], value_axes[k]});
+      // An output may not vary over the batch although its node does: its axis is then -1.
+      batched.insert_or_assign(outs[k].id(), Batched{values[k], value_axes[k]});
     }
   }
 
@@ -89,13 +89,14 @@ std::vector<array> vmap_replace(const std::vector<array>& inputs, const std::vec
     const auto& out = item_outputs[i];
     auto it = batched.find(out.id());
     int to = out_axes[i];
-    if (it == batched.end()) {
+    if (it == batched.end() || it->second.axis == -1) {
+      const array& same = it == batched.end() ? out : it->second.value;
       if (to == -1) {
-        results.push_back(out);
+        results.push_back(same);
         continue;
       }
       // The same value for every item.
-      array whole = expand_dims(out, to);
+      array whole = expand_dims(same, to);
       Shape shape = whole.shape();
       shape[to < 0 ? to + static_cast<int>(shape.size()) : to] = batch;
       results.push_back(broadcast_to(whole, shape));

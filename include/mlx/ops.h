@@ -239,7 +239,7 @@ array repeat(const array& arr, int repeats, StreamOrDevice s = {});
 /** The whole array reps times an axis. */
 array tile(const array& arr, std::vector<int> reps, StreamOrDevice s = {});
 
-/** mode is "constant" or "edge"; widths are (before, after). */
+/** mode is "constant", "edge", "reflect" or "symmetric"; widths are (before, after). */
 array pad(const array& a, const std::vector<int>& axes, const Shape& low_pad_size,
           const Shape& high_pad_size, const array& pad_value = array(0),
           const std::string& mode = "constant", StreamOrDevice s = {});

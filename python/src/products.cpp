@@ -194,7 +194,7 @@ Example:
       [](const mx::array& a, const mx::array& b, int axis, mx::StreamOrDevice s) {
         return mx::vecdot(a, b, axis, s);
       },
-      nb::arg(), nb::arg(), nb::kw_only(), "axis"_a = -1, "stream"_a.none() = nb::none());
+      nb::arg(), nb::arg(), "axis"_a = -1, STREAM_ONLY);
   def_function(
       m, "addmm",
       "(c: array, a: array, b: array, /, alpha: float = 1.0, beta: float = 1.0, *, " STREAM_SIG,
@@ -226,7 +226,9 @@ Example:
       "einsum_path",
       [](const std::string& subscripts, const nb::args& operands) {
         auto [path, text] = mx::einsum_path(subscripts, to_array_list(operands, "einsum_path"));
-        return nb::make_tuple(path, text);
+        nb::list steps;
+        for (const auto& step : path) steps.append(nb::tuple(nb::cast(step)));
+        return nb::make_tuple(steps, text);
       },
       "subscripts"_a, "operands"_a, nb::sig("def einsum_path(subscripts: str, *operands)"),
       "The order in which :func:`einsum` contracts its operands, and a description of it.");
