@@ -132,7 +132,7 @@ A context in which operations go to the given stream or device unless told other
 
 Example:
   >>> with mx.stream(mx.cpu):
-  ...     y = mx.exp(x))");
+  ...     y = mx.exp(mx.zeros(2)))");
 
   m.def(
       "default_device", [] { return mx::default_device(); },

@@ -51,9 +51,9 @@ void bind_quantised_factors(nb::module_& m) {
 ``w`` is packed by :func:`quantize`, with its ``scales``, or a matrix of floats that is rounded here.
 Gradients take the rounding for the identity. For ``nvfp4`` there may be a global scale of each.
 
->>> x, w = mx.ones((2, 32)), mx.full((3, 32), 0.5)
+>>> x, w = mx.full((2, 32), 6.0), mx.full((3, 32), 3.0)
 >>> mx.qqmm(x, w).tolist()
-[[16.0, 16.0, 16.0], [16.0, 16.0, 16.0]])",
+[[576.0, 576.0, 576.0], [576.0, 576.0, 576.0]])",
       [](const mx::array& x, const mx::array& w, nb::handle scales, OptionalInt group_size,
          OptionalInt bits, const std::string& mode, nb::handle gx, nb::handle gw,
          mx::StreamOrDevice s) {
@@ -73,9 +73,9 @@ Gradients take the rounding for the identity. For ``nvfp4`` there may be a globa
 :func:`qqmm` of chosen matrices: see :func:`gather_mm` for the indices. ``global_scale_w`` is one
 value, or one for each matrix of ``w``.
 
->>> x, w = mx.ones((2, 1, 32)), mx.stack([mx.zeros((3, 32)), mx.ones((3, 32))])
+>>> x, w = mx.full((2, 1, 32), 6.0), mx.stack([mx.zeros((3, 32)), mx.full((3, 32), 3.0)])
 >>> mx.gather_qqmm(x, w, rhs_indices=mx.array([1, 0])).tolist()
-[[[32.0, 32.0, 32.0]], [[0.0, 0.0, 0.0]]])",
+[[[576.0, 576.0, 576.0]], [[0.0, 0.0, 0.0]]])",
       [](const mx::array& x, const mx::array& w, nb::handle scales, nb::handle lhs, nb::handle rhs,
          OptionalInt group_size, OptionalInt bits, const std::string& mode, nb::handle gx,
          nb::handle gw, bool sorted, mx::StreamOrDevice s) {

@@ -333,7 +333,8 @@ Computes arrays, or all arrays in trees of dicts, lists and tuples. Other leaves
 Returns when the values are there. Raises what the computation raised; then no array has changed.
 
 Example:
-  >>> mx.eval(loss, model.parameters()))");
+  >>> loss, model = mx.ones(3).sum(), {"weights": [mx.zeros(2), mx.ones(2)]}
+  >>> mx.eval(loss, model))");
   m.def(
       "async_eval",
       [](const nb::args& args) {
