@@ -4,12 +4,11 @@
 // task has run. A plan can only wait for plans made before it, so waiting never goes in a circle.
 #include "core/eval.h"
 
-#include <chrono>
 #include <mutex>
 
-#include "core/copy.h"
 #include "core/graph_access.h"
 #include "core/plan.h"
+#include "core/run.h"
 #include "core/scheduler.h"
 #include "mlx/transforms.h"
 
@@ -18,81 +17,15 @@ namespace mlx::core {
 namespace {
 
 std::mutex planning;
-std::function<void()> interrupt_check;
-RunTape tape_runners[2];
-
-void wait_for(const array& a) {
-  if (!a.is_available()) const_cast<array&>(a).wait();
-  if (!a.is_available()) throw std::runtime_error("[eval] An input could not be computed.");
-}
-
 void finish(array& a) { a.set_status(array::available); }
 
-/** Strides that the outputs of a tape take: those all its full-size inputs share, if dense. */
-const array* layout_source(const Task& task) {
-  const array* source = nullptr;
-  for (const auto& in : task.operands) {
-    if (in.shape() != task.shape) continue;
-    if (in.flags().row_contiguous || !in.flags().contiguous) return nullptr;
-    if (source && source->strides() != in.strides()) return nullptr;
-    source = &in;
-  }
-  return source;
-}
-
-Strides broadcast_strides(const array& a, const Shape& shape) {
-  if (a.ndim() == shape.size()) {
-    Strides strides = a.strides();
-    for (size_t i = 0; i < shape.size(); ++i) {
-      if (a.shape()[i] == 1) strides[i] = 0;
-    }
-    return strides;
-  }
-  return Strides(shape.size(), 0);  // a scalar
-}
-
 void run_tape_task(Task& task) {
-  Tape& tape = *task.tape;
   for (const auto& in : task.operands) wait_for(in);
-  const array* source = tape.reduce ? nullptr : layout_source(task);
-  Strides layout = source ? source->strides() : row_major_strides(task.shape);
-
-  size_t n_maps = tape.outputs.size();
-  std::vector<bool> given(task.operands.size(), false);
-  for (size_t i = 0; i < task.stored.size(); ++i) {
-    array& out = task.stored[i];
-    if (i == n_maps) {  // the reduction's result
-      allocate(out);
-      continue;
-    }
-    bool donated = false;
-    for (size_t k = 0; k < task.operands.size() && !task.keep_graph; ++k) {
-      const array& in = task.operands[k];
-      // Only this task can see the memory: its handle, and its members' inputs, which go with it.
-      if (given[k] || in.itemsize() != out.itemsize() || in.shape() != task.shape ||
-          in.strides() != layout || GraphAccess::use_count(in) != 1 + task.input_refs[k] ||
-          in.data_shared_ptr().use_count() != 1 || !in.data_shared_ptr()->is_owned()) {
-        continue;
-      }
-      out.copy_shared_buffer(in);
-      given[k] = donated = true;
-      break;
-    }
-    if (!donated) {
-      size_t span;
-      auto flags = layout_flags(task.shape, layout, span);
-      out.set_data(allocator::malloc(out.nbytes()), out.size(), layout, flags);
-    }
-  }
-
-  std::vector<TapeOperand> operands;
-  operands.reserve(task.operands.size() + task.stored.size());
-  for (const auto& in : task.operands) {
-    operands.push_back({const_cast<char*>(in.data<char>()), broadcast_strides(in, task.shape)});
-  }
-  for (auto& out : task.stored)
-    operands.push_back({out.data<char>(), broadcast_strides(out, task.shape)});
-  tape_runner(Device::cpu)(tape, task.shape, operands);
+  run_tape(*task.tape, task.shape, task.operands, task.stored, [&](size_t k) {
+    // Only this task can see the memory: its handle, and its members' inputs, which go with it.
+    return !task.keep_graph &&
+           GraphAccess::use_count(task.operands[k]) == 1 + task.input_refs[k];
+  });
 
   task.operands.clear();
   for (auto& out : task.stored) finish(out);
@@ -140,8 +73,7 @@ void run_primitive_task(Task& task) {
 
 /** Runs all tasks; on failure the arrays without a value are lazy again. */
 void run(Plan& plan, Event event, bool may_interrupt) {
-  using Clock = std::chrono::steady_clock;
-  auto last_check = Clock::now();
+  Interrupts interrupts(may_interrupt);
   size_t done = 0;
   try {
     for (auto& task : plan.tasks) {
@@ -153,13 +85,7 @@ void run(Plan& plan, Event event, bool may_interrupt) {
       task = Task{};
       ++done;
       event.progress();
-      if (may_interrupt && (done & 15) == 0) {
-        auto now = Clock::now();
-        if (now - last_check > std::chrono::milliseconds(20)) {
-          last_check = now;
-          interrupt_check();
-        }
-      }
+      interrupts.tick();
     }
   } catch (...) {
     {
@@ -195,17 +121,6 @@ bool all_available(const std::vector<array>& outputs) {
 
 }  // namespace
 
-void set_interrupt_check(std::function<void()> check) { interrupt_check = std::move(check); }
-
-void register_tape_runner(Device::DeviceType device, RunTape run) {
-  tape_runners[static_cast<int>(device)] = run;
-}
-
-RunTape tape_runner(Device::DeviceType device) {
-  RunTape run = tape_runners[static_cast<int>(device)];
-  return run ? run : tape_runners[static_cast<int>(Device::cpu)];
-}
-
 void eval(std::vector<array> outputs) {
   if (all_available(outputs)) return;
   check_placeholders(outputs);
@@ -215,7 +130,7 @@ void eval(std::vector<array> outputs) {
     std::lock_guard lock(planning);
     plan = make_plan(outputs, event);
   }
-  if (!plan.tasks.empty()) run(plan, event, interrupt_check != nullptr);
+  if (!plan.tasks.empty()) run(plan, event, true);
   for (auto& out : outputs) out.wait();
 }
 

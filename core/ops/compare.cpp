@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/prim/elementwise.h"
+#include "core/tracing.h"
 #include "mlx/ops.h"
 #include "mlx/utils.h"
 
@@ -72,6 +73,7 @@ array allclose(const array& a, const array& b, double rtol, double atol, bool eq
 }
 
 array array_equal(const array& a, const array& b, bool equal_nan, StreamOrDevice s) {
+  note_shape_read();
   if (a.shape() != b.shape()) return array(false);
   return all(equal_nan ? elementwise(EwOp::NanEqual, {a, b}, s) : equal(a, b, s), false, s);
 }

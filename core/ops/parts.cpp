@@ -5,6 +5,7 @@
 #include "core/ops/axes.h"
 #include "core/prim/join.h"
 #include "core/prim/slice.h"
+#include "core/tracing.h"
 #include "mlx/ops.h"
 #include "mlx/utils.h"
 
@@ -118,7 +119,10 @@ array pad_mirrored(array a, const std::vector<int>& axes, const Shape& low, cons
 array slice(const array& a, Shape start, Shape stop, Shape strides, StreamOrDevice s) {
   Shape shape = normalize_slice("slice", a.shape(), start, stop, strides);
   bool forward = std::all_of(strides.begin(), strides.end(), [](auto x) { return x == 1; });
-  if (forward && shape == a.shape()) return a;
+  if (forward && shape == a.shape()) {
+    note_shape_read();
+    return a;
+  }
   return array(shape, a.dtype(), std::make_shared<Slice>(to_stream(s), start, stop, strides), {a});
 }
 

@@ -74,9 +74,9 @@ array variance(const char* name, const array& a, const std::vector<int>& axes, b
   array mu = mean(x, axes, true, s);
   array d = subtract(x, mu, s);
   array squares = wide == complex64 ? real(multiply(d, conjugate(d, s), s), s) : square(d, s);
-  double n = static_cast<double>(count_over(a, axes));
+  array n = number_of_elements(a, axes, false, sum_dtype(squares.dtype()), s);
   array total = add_up(name, ReduceOp::Sum, squares, axes, keepdims, s);
-  array v = divide(total, array(n - ddof, total.dtype()), s);
+  array v = divide(total, ddof == 0 ? n : subtract(n, array(ddof, n.dtype()), s), s);
   return wide == complex64 ? v : astype(v, t, s);
 }
 
@@ -125,9 +125,8 @@ array mean(const array& a, const std::vector<int>& axes, bool keepdims, StreamOr
   // In float32 for half floats: their sum may not fit where their mean does.
   Dtype wide = t == float16 || t == bfloat16 ? Dtype(float32) : t;
   array total = reduce("mean", ReduceOp::Sum, astype(a, wide, s), over, keepdims, wide, s);
-  double n = static_cast<double>(count_over(a, over));
-  return astype(multiply(total, array(1.0 / n, wide == complex64 ? Dtype(float32) : wide), s), t,
-                s);
+  array share = number_of_elements(a, over, true, wide == complex64 ? Dtype(float32) : wide, s);
+  return astype(multiply(total, share, s), t, s);
 }
 
 array var(const array& a, bool keepdims, int ddof, StreamOrDevice s) {

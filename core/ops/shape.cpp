@@ -1,6 +1,8 @@
 // core/ops/shape.cpp: reshaping, transposing, broadcasting.
 #include "core/prim/shape.h"
 #include "core/ops/axes.h"
+#include "core/prim/number_of_elements.h"
+#include "core/tracing.h"
 
 #include <algorithm>
 #include <numeric>
@@ -25,8 +27,30 @@ int checked_axis(const char* op, int axis, int ndim) {
 
 }  // namespace
 
+namespace {
+
+/** rule() tells how shape follows from a's; it is only asked where that can matter. */
+template <class Rule>
+array reshape_by(const array& a, const Shape& shape, StreamOrDevice s, Rule rule) {
+  if (in_dynamic_tracing() && a.is_tracer())
+    return view_of<Reshape>(a, shape, s, shape, std::optional<ShapeRule>(rule()));
+  return reshape(a, shape, s);
+}
+
+/** The axes that are left when some go. */
+ShapeRule without_axes(const array& a, const std::set<int>& gone) {
+  ShapeRule rule;
+  for (int i = 0; i < static_cast<int>(a.ndim()); ++i) {
+    if (!gone.count(i)) rule.push_back(AxisRule::product(i, i));
+  }
+  return rule;
+}
+
+}  // namespace
+
 array reshape(const array& a, Shape shape, StreamOrDevice s) {
-  if (shape == a.shape()) return a;
+  bool dynamic = in_dynamic_tracing() && a.is_tracer();
+  if (shape == a.shape() && !dynamic) return a;
   int infer = -1;
   int64_t known = 1;
   for (size_t i = 0; i < shape.size(); ++i) {
@@ -51,7 +75,12 @@ array reshape(const array& a, Shape shape, StreamOrDevice s) {
     throw std::invalid_argument("[reshape] Cannot reshape array of size " + std::to_string(size) +
                                 " into shape " + to_string(wanted) + ".");
   }
-  if (shape == a.shape()) return a;
+  if (dynamic && infer >= 0) {
+    ShapeRule rule;
+    for (auto d : wanted) rule.push_back(d < 0 ? AxisRule::rest() : AxisRule::number(d));
+    return view_of<Reshape>(a, shape, s, shape, std::optional<ShapeRule>(std::move(rule)));
+  }
+  if (shape == a.shape() && !dynamic) return a;
   return view_of<Reshape>(a, shape, s, shape);
 }
 
@@ -82,12 +111,18 @@ array unflatten(const array& a, int axis, Shape shape, StreamOrDevice s) {
   Shape full = a.shape();
   full.erase(full.begin() + ax);
   full.insert(full.begin() + ax, shape.begin(), shape.end());
-  return reshape(a, full, s);
+  return reshape_by(a, full, s, [&] {
+    ShapeRule rule = without_axes(a, {ax});
+    for (size_t i = 0; i < wanted.size(); ++i)
+      rule.insert(rule.begin() + ax + i,
+                  wanted[i] < 0 ? AxisRule::rest() : AxisRule::number(wanted[i]));
+    return rule;
+  });
 }
 
 array flatten(const array& a, int start_axis, int end_axis, StreamOrDevice s) {
   int ndim = static_cast<int>(a.ndim());
-  if (ndim == 0) return reshape(a, {1}, s);
+  if (ndim == 0) return reshape_by(a, {1}, s, [] { return ShapeRule{AxisRule::number(1)}; });
   int start = std::max(0, start_axis < 0 ? start_axis + ndim : start_axis);
   int end = std::min(ndim - 1, end_axis < 0 ? end_axis + ndim : end_axis);
   if (end < 0) {
@@ -103,7 +138,12 @@ array flatten(const array& a, int start_axis, int end_axis, StreamOrDevice s) {
   for (int i = start; i <= end; ++i) n *= a.shape(i);
   shape.push_back(safe_cast<int64_t>(n, "flatten"));
   shape.insert(shape.end(), a.shape().begin() + end + 1, a.shape().end());
-  return reshape(a, shape, s);
+  return reshape_by(a, shape, s, [&] {
+    ShapeRule rule;
+    for (int i = 0; i < ndim; ++i)
+      if (i <= start || i > end) rule.push_back(AxisRule::product(i, i == start ? end : i));
+    return rule;
+  });
 }
 
 array flatten(const array& a, StreamOrDevice s) { return flatten(a, 0, -1, s); }
@@ -123,7 +163,7 @@ array squeeze(const array& a, const std::vector<int>& axes, StreamOrDevice s) {
   for (int i = 0; i < static_cast<int>(a.ndim()); ++i) {
     if (!gone.count(i)) shape.push_back(a.shape(i));
   }
-  return reshape(a, shape, s);
+  return reshape_by(a, shape, s, [&] { return without_axes(a, gone); });
 }
 
 array squeeze(const array& a, int axis, StreamOrDevice s) {
@@ -131,6 +171,7 @@ array squeeze(const array& a, int axis, StreamOrDevice s) {
 }
 
 array squeeze(const array& a, StreamOrDevice s) {
+  note_shape_read();
   std::vector<int> axes;
   for (int i = 0; i < static_cast<int>(a.ndim()); ++i) {
     if (a.shape(i) == 1) axes.push_back(i);
@@ -149,7 +190,15 @@ array expand_dims(const array& a, const std::vector<int>& axes, StreamOrDevice s
   Shape shape;
   size_t next = 0;
   for (int i = 0; i < ndim; ++i) shape.push_back(fresh.count(i) ? 1 : a.shape()[next++]);
-  return reshape(a, shape, s);
+  return reshape_by(a, shape, s, [&] {
+    ShapeRule rule;
+    int from = 0;
+    for (int i = 0; i < ndim; ++i) {
+      rule.push_back(fresh.count(i) ? AxisRule::number(1) : AxisRule::product(from, from));
+      from += !fresh.count(i);
+    }
+    return rule;
+  });
 }
 
 array expand_dims(const array& a, int axis, StreamOrDevice s) {
@@ -230,7 +279,10 @@ array flip(const array& a, StreamOrDevice s) {
 }
 
 array broadcast_to(const array& a, const Shape& shape, StreamOrDevice s) {
-  if (a.shape() == shape) return a;
+  if (a.shape() == shape) {
+    note_shape_read();
+    return a;
+  }
   Shape full = broadcast_shapes(a.shape(), shape);
   if (full != shape) {
     throw std::invalid_argument("[broadcast_to] Cannot broadcast array of shape " +
@@ -328,9 +380,15 @@ std::vector<array> depends(const std::vector<array>& inputs,
 array number_of_elements(const array& a, std::vector<int> axes, bool inverted, Dtype dtype,
                          StreamOrDevice s) {
   double n = 1;
-  for (int axis : axes)
-    n *= a.shape(checked_axis("number_of_elements", axis, static_cast<int>(a.ndim())));
-  (void)s;
+  for (int& axis : axes) {
+    axis = checked_axis("number_of_elements", axis, static_cast<int>(a.ndim()));
+    n *= a.shape(axis);
+  }
+  // A number where shapes are known; a trace for any shape asks again.
+  if (in_dynamic_tracing() && a.is_tracer()) {
+    auto p = std::make_shared<NumberOfElements>(to_stream(s), axes, inverted, dtype);
+    return array(Shape{}, dtype, std::move(p), {stop_gradient(a, s)});
+  }
   return array(inverted ? 1 / n : n, dtype);
 }
 

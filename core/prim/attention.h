@@ -10,6 +10,7 @@ struct AttentionParams {
   float scale;
   bool causal, mask, sinks;  // inputs: q, k, v [, mask] [, sinks]
   bool operator==(const AttentionParams&) const = default;
+  auto fields() const { return std::tie(scale, causal, mask, sinks); }
 };
 
 /**

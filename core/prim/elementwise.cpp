@@ -6,6 +6,7 @@
 
 #include "core/copy.h"
 #include "core/prim/cast.h"
+#include "core/prim/shape.h"
 #include "core/tape.h"
 #include "mlx/ops.h"
 
@@ -253,6 +254,17 @@ std::pair<std::vector<array>, std::vector<int>> Elementwise::vmap(const std::vec
   return {{node(op_, args, stream())}, {axis}};
 }
 
+namespace {
+const bool registered =
+    register_primitive("Elementwise", [](Stream s, FieldReader& in) -> std::shared_ptr<Primitive> {
+      std::string name = in.next<std::string>();
+      for (int i = 0; i < static_cast<int>(EwOp::Cast); ++i) {
+        if (name == kInfo[i].name) return Elementwise::get(static_cast<EwOp>(i), s);
+      }
+      throw std::invalid_argument("there is no elementwise operation named '" + name + "'");
+    });
+}  // namespace
+
 std::vector<Shape> Elementwise::output_shapes(const std::vector<array>& inputs) {
   Shape shape;
   for (const auto& in : inputs) shape = broadcast_shapes(shape, in.shape());
@@ -288,7 +300,7 @@ array elementwise(EwOp op, const std::vector<array>& args, StreamOrDevice s) {
     }
     if (differ) {
       for (auto& in : inputs) {
-        if (in.ndim() > 0 && in.shape() != shape) in = broadcast_to(in, shape, stream);
+        if (in.ndim() > 0 && in.shape() != shape) in = Broadcast::implicit(in, shape, stream);
       }
     }
   }

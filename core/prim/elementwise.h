@@ -11,7 +11,7 @@ namespace mlx::core {
  * Inputs share a dtype (of Select: the second and third; the first is bool), and each has either
  * the output's shape or no dimensions at all.
  */
-class Elementwise final : public Primitive {
+class Elementwise final : public Primitive, public Fielded {
  public:
   Elementwise(Stream s, EwOp op) : Primitive(s), op_(op) {}
   EwOp op() const { return op_; }
@@ -20,6 +20,10 @@ class Elementwise final : public Primitive {
   static std::shared_ptr<Primitive> get(EwOp op, Stream s);
 
   const char* name() const override { return info(op_).name; }
+  // Stored by the row's name: its number changes with the table.
+  const char* field_name() const override { return "Elementwise"; }
+  void write_fields(FieldLeaves& leaves) const override { leaves.emplace_back(info(op_).name); }
+  bool has_shape_fields() const override { return false; }
   bool is_equivalent(const Primitive& other) const override;
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;

@@ -11,6 +11,7 @@
 #include <typeinfo>
 #include <vector>
 
+#include "core/prim/fields.h"
 #include "mlx/primitives.h"
 
 namespace mlx::core {
@@ -57,11 +58,19 @@ struct RegisterKernel {
 
 /** A primitive of any number of outputs whose kernels come from the registry. */
 template <class Derived>
-class Prim : public Primitive {
+class Prim : public Primitive, public Fielded {
  public:
   using Primitive::Primitive;
 
   const char* name() const override { return Derived::kName; }
+  const char* field_name() const override {
+    (void)registered_;  // every primitive's table of functions names it, so none is forgotten
+    return Derived::kName;
+  }
+  void write_fields(FieldLeaves& leaves) const override { fields::put(leaves, self().fields()); }
+  bool has_shape_fields() const override {
+    return fields::has_shape<fields::plain<decltype(self().fields())>>();
+  }
   bool is_equivalent(const Primitive& other) const override {
     return typeid(other) == typeid(Derived) &&
            static_cast<const Derived&>(other).fields() == self().fields();
@@ -77,7 +86,13 @@ class Prim : public Primitive {
 
  protected:
   const Derived& self() const { return static_cast<const Derived&>(*this); }
+
+ private:
+  static const bool registered_;
 };
+template <class Derived>
+const bool Prim<Derived>::registered_ =
+    register_primitive(Derived::kName, fields::maker_of<Derived>());
 
 /**
  * A primitive whose single output is a view of its first input (or a copy where no view can be

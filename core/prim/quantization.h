@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "mlx/array.h"
@@ -17,6 +18,7 @@ struct Quantization {
   int bits;
   QuantizationMode mode = QuantizationMode::Affine;
   bool operator==(const Quantization&) const = default;
+  auto fields() const { return std::tie(group_size, bits, mode); }
   bool affine() const { return mode == QuantizationMode::Affine; }
 };
 

@@ -5,6 +5,7 @@
 
 #include "core/copy.h"
 #include "mlx/ops.h"
+#include "mlx/utils.h"
 
 namespace mlx::core {
 
@@ -150,6 +151,32 @@ void Reshape::view(const array& in, array& out) const {
     copy_into(in, flat);
     make_view(flat, out, row_major_strides(out.shape()));
   }
+}
+
+std::shared_ptr<Primitive> Reshape::for_inputs(const Arrays& inputs) {
+  const Shape& in = inputs[0].shape();
+  Shape shape;
+  int64_t known = 1;
+  int rest = -1;
+  for (const AxisRule& axis : *rule_) {
+    int64_t n = axis.last;
+    if (axis.first == -2) {
+      rest = static_cast<int>(shape.size());
+      n = 1;
+    } else if (axis.first >= 0) {
+      n = 1;
+      for (int i = axis.first; i <= axis.last; ++i) n *= in.at(i);
+    }
+    known *= n;
+    shape.push_back(static_cast<ShapeElem>(n));
+  }
+  int64_t size = static_cast<int64_t>(inputs[0].size());
+  if (rest >= 0 && known != 0) shape[rest] = static_cast<ShapeElem>(size / known);
+  if (rest >= 0 ? known == 0 || size % known != 0 : known != size) {
+    throw std::invalid_argument("[reshape] Cannot reshape array of size " + std::to_string(size) +
+                                " into shape " + to_string(shape) + ".");
+  }
+  return std::make_shared<Reshape>(stream(), std::move(shape), rule_);
 }
 
 Arrays Reshape::jvp(const Arrays&, const Arrays& tangents, const std::vector<int>&) {

@@ -2,6 +2,7 @@
 // where strides allow it.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/prim/prim.h"
@@ -10,10 +11,16 @@ namespace mlx::core {
 
 class Broadcast final : public ViewPrim<Broadcast> {
  public:
-  Broadcast(Stream s, Shape shape) : ViewPrim(s), shape_(std::move(shape)) {}
+  Broadcast(Stream s, Shape shape, bool implicit = false)
+      : ViewPrim(s), shape_(std::move(shape)), implicit_(implicit) {}
   static constexpr const char* kName = "Broadcast";
   auto fields() const { return std::tie(shape_); }
   const Shape& state() const { return shape_; }
+  /** Made by an elementwise operation to bring its arguments to one shape: nobody chose it. */
+  bool is_implicit() const { return implicit_; }
+  static array implicit(const array& in, const Shape& shape, Stream s) {
+    return array(shape, in.dtype(), std::make_shared<Broadcast>(s, shape, true), {in});
+  }
   void view(const array& in, array& out) const;
   std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
                          const std::vector<int>& argnums) override;
@@ -26,6 +33,7 @@ class Broadcast final : public ViewPrim<Broadcast> {
 
  private:
   Shape shape_;
+  bool implicit_;
 };
 
 class Transpose final : public ViewPrim<Transpose> {
@@ -48,10 +56,26 @@ class Transpose final : public ViewPrim<Transpose> {
   std::vector<int> axes_;
 };
 
-/** A view if the old strides can express the new shape, else a row-major copy. */
+/** An axis of a result: a number, the product of the input's axes first..last, or what is left. */
+struct AxisRule {
+  static AxisRule number(int n) { return {-1, n}; }
+  static AxisRule rest() { return {-2, 0}; }
+  static AxisRule product(int first, int last) { return {first, last}; }
+  int first, last;
+};
+using ShapeRule = std::vector<AxisRule>;
+
+/**
+ * A view if the old strides can express the new shape, else a row-major copy. A rule, noted in
+ * traces for any shape, tells how the shape follows from the input's.
+ */
 class Reshape final : public ViewPrim<Reshape> {
  public:
   Reshape(Stream s, Shape shape) : ViewPrim(s), shape_(std::move(shape)) {}
+  Reshape(Stream s, Shape shape, std::optional<ShapeRule> rule)
+      : ViewPrim(s), shape_(std::move(shape)), rule_(std::move(rule)) {}
+  bool is_shape_generic() const override { return rule_.has_value(); }
+  std::shared_ptr<Primitive> for_inputs(const std::vector<array>& inputs) override;
   static constexpr const char* kName = "Reshape";
   auto fields() const { return std::tie(shape_); }
   const Shape& state() const { return shape_; }
@@ -67,6 +91,7 @@ class Reshape final : public ViewPrim<Reshape> {
 
  private:
   Shape shape_;
+  std::optional<ShapeRule> rule_;
 };
 
 /** Strides and offset count elements of the row-major input. */
@@ -130,10 +155,11 @@ class StopGradient final : public ViewPrim<StopGradient> {
 };
 
 /** The first n inputs, once all inputs have been computed. */
-class Depends final : public Primitive {
+class Depends final : public Prim<Depends> {
  public:
-  using Primitive::Primitive;
-  const char* name() const override { return "Depends"; }
+  using Prim::Prim;
+  static constexpr const char* kName = "Depends";
+  std::tuple<> fields() const { return {}; }
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     eval_cpu(inputs, outputs);
@@ -145,6 +171,11 @@ class Depends final : public Primitive {
                          const std::vector<array>& outputs) override;
   std::pair<std::vector<array>, std::vector<int>> vmap(const std::vector<array>& inputs,
                                                        const std::vector<int>& axes) override;
+  std::vector<Shape> output_shapes(const std::vector<array>& inputs) override {
+    std::vector<Shape> shapes;
+    for (const auto& in : inputs) shapes.push_back(in.shape());
+    return shapes;
+  }
 };
 
 }  // namespace mlx::core

@@ -38,6 +38,7 @@ std::vector<int> dependent_inputs(const array& node,
 // Sends cotangents of outputs back to tracers; where nothing arrives the answer is zero.
 std::vector<array> pull_back(const std::vector<array>& tracers, const std::vector<array>& outputs,
                              const std::vector<array>& cotangents) {
+  note_shape_read();  // derivatives look at shapes
   // Cotangents belong to the outputs that do not stop gradients, in order.
   ArrayMap flowing;
   size_t given = 0;
@@ -117,6 +118,7 @@ std::pair<std::vector<array>, std::vector<array>> jvp(const ArrayFn& fun,
     if (primals[i].shape() != tangents[i].shape())
       throw std::invalid_argument("[jvp] Input shape does not match shape of tangent.");
   }
+  note_shape_read();
   TracingScope scope;
   auto tracers = make_tracers(primals);
   auto outputs = fun(tracers);

@@ -7,6 +7,18 @@ namespace mlx::core {
 
 namespace {
 thread_local int tracing_depth = 0;
+thread_local DynamicTracing* dynamic = nullptr;
+}  // namespace
+
+bool in_dynamic_tracing() { return dynamic != nullptr; }
+void note_shape_read() {
+  if (dynamic) dynamic->shape_read = true;
+}
+// A trace for one shape inside one for any shape is the inner function's own affair.
+DynamicTracing::DynamicTracing(bool on) : outer_(dynamic) { dynamic = on ? this : nullptr; }
+DynamicTracing::~DynamicTracing() {
+  dynamic = outer_;
+  if (outer_ && shape_read) outer_->shape_read = true;
 }
 
 bool in_tracing() { return tracing_depth > 0; }

@@ -49,6 +49,7 @@ std::pair<std::vector<array>, std::vector<array>> vmap_trace(const ArrayFn& fun,
 std::vector<array> vmap_replace(const std::vector<array>& inputs, const std::vector<array>& items,
                                 const std::vector<array>& item_outputs,
                                 const std::vector<int>& in_axes, const std::vector<int>& out_axes) {
+  note_shape_read();  // batching rules look at shapes
   if (item_outputs.size() != out_axes.size()) {
     throw std::invalid_argument(
         "[vmap] The number of out axes (" + std::to_string(out_axes.size()) +
