@@ -23,8 +23,7 @@ void run_tape_task(Task& task) {
   for (const auto& in : task.operands) wait_for(in);
   run_tape(*task.tape, task.shape, task.operands, task.stored, [&](size_t k) {
     // Only this task can see the memory: its handle, and its members' inputs, which go with it.
-    return !task.keep_graph &&
-           GraphAccess::use_count(task.operands[k]) == 1 + task.input_refs[k];
+    return !task.keep_graph && GraphAccess::use_count(task.operands[k]) == 1 + task.input_refs[k];
   });
 
   task.operands.clear();
@@ -54,11 +53,7 @@ void run_primitive_task(Task& task) {
     }
   }
   try {
-    if (primitive->device() == Device::cpu) {
-      primitive->eval_cpu(inputs, outputs);
-    } else {
-      primitive->eval_gpu(inputs, outputs);
-    }
+    run_primitive(*primitive, inputs, outputs);
   } catch (...) {
     for (auto& out : outputs) {
       if (out.has_primitive()) out.inputs() = inputs;

@@ -2,6 +2,7 @@
 #include "core/plan.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <typeinfo>
 
@@ -57,7 +58,7 @@ class Planner {
     fuse();
   }
 
-  Plan plan(const Event& event) {
+  Plan plan() {
     Plan plan;
     for (size_t i = 0; i < entries_.size(); ++i) {
       Entry& e = entries_[i];
@@ -65,12 +66,6 @@ class Planner {
         plan.tasks.push_back(primitive_task(e));
       } else if (e.group == static_cast<int>(i)) {
         plan.tasks.push_back(tape_task(static_cast<int>(i)));
-      }
-    }
-    for (auto& task : plan.tasks) {
-      for (auto& a : task.tape ? task.stored : task.nodes) {
-        a.attach_event(event);
-        a.set_status(array::evaluated);
       }
     }
     return plan;
@@ -328,7 +323,7 @@ class Planner {
     }
   }
 
-  static inline uint64_t last_epoch_ = 0;  // guarded by the planning lock
+  static inline std::atomic<uint64_t> last_epoch_ = 0;
   uint64_t epoch_;
   std::vector<Entry> entries_;
   std::vector<int> uses_;
@@ -341,7 +336,16 @@ class Planner {
 }  // namespace
 
 Plan make_plan(const std::vector<array>& outputs, const Event& event) {
-  return Planner(outputs).plan(event);
+  Plan plan = Planner(outputs).plan();
+  for (auto& task : plan.tasks) {
+    for (auto& a : task.tape ? task.stored : task.nodes) {
+      a.attach_event(event);
+      a.set_status(array::evaluated);
+    }
+  }
+  return plan;
 }
+
+Plan make_plan_apart(const std::vector<array>& outputs) { return Planner(outputs).plan(); }
 
 }  // namespace mlx::core

@@ -38,4 +38,7 @@ struct Plan {
  */
 Plan make_plan(const std::vector<array>& outputs, const Event& event);
 
+/** The same for a graph that no other thread knows; its arrays keep their status. */
+Plan make_plan_apart(const std::vector<array>& outputs);
+
 }  // namespace mlx::core

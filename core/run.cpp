@@ -3,6 +3,7 @@
 
 #include "core/copy.h"
 #include "core/eval.h"
+#include "mlx/primitives.h"
 
 namespace mlx::core {
 
@@ -50,6 +51,15 @@ RunTape tape_runner(Device::DeviceType device) {
 void wait_for(const array& a) {
   if (!a.is_available()) const_cast<array&>(a).wait();
   if (!a.is_available()) throw std::runtime_error("[eval] An input could not be computed.");
+}
+
+void run_primitive(Primitive& primitive, const std::vector<array>& inputs,
+                   std::vector<array>& outs) {
+  if (primitive.device() == Device::cpu) {
+    primitive.eval_cpu(inputs, outs);
+  } else {
+    primitive.eval_gpu(inputs, outs);
+  }
 }
 
 namespace detail {

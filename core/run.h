@@ -20,6 +20,10 @@ template <class Donatable>
 void run_tape(const Tape& tape, const Shape& shape, const std::vector<array>& operands,
               std::vector<array>& outs, Donatable donatable);
 
+/** Has primitive compute outs on its device. May write over inputs that nobody else can see. */
+void run_primitive(Primitive& primitive, const std::vector<array>& inputs,
+                   std::vector<array>& outs);
+
 /** Lets Ctrl-C stop an evaluation between tasks: tick() throws if it has been pressed. */
 class Interrupts {
  public:

@@ -64,6 +64,7 @@ class ConvolutionWeightGradient final : public Prim<ConvolutionWeightGradient> {
   ConvolutionWeightGradient(Stream s, ConvolutionGeometry geometry, std::vector<int> kernel)
       : Prim(s), geometry_(std::move(geometry)), kernel_(std::move(kernel)) {}
   static constexpr const char* kName = "ConvolutionWeightGradient";
+  static constexpr bool kFromShapes = true;
   auto fields() const {
     const auto& g = geometry_;
     return std::tie(g.stride, g.pad_lo, g.pad_hi, g.kernel_dilation, g.input_dilation, g.groups,

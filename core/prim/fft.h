@@ -19,6 +19,7 @@ class FFT final : public Prim<FFT> {
  public:
   enum Kind { Complex, ToHalf, FromHalf };
   static constexpr const char* kName = "FFT";
+  static constexpr bool kFromShapes = true;
   /** n is the number of real elements along the last of axes (0 for Complex). */
   FFT(Stream stream, Kind kind, std::vector<int> axes, bool inverse, int n, double scale)
       : Prim(stream),

@@ -1,6 +1,6 @@
-// core/prim/fields.h: the parameters of primitives as plain values, and primitives from such values.
-// Everything follows from fields(): a primitive with fields of the types below whose constructor
-// takes a stream and its fields, in order, can be written to a file and read again.
+// core/prim/fields.h: the parameters of primitives as plain values, and primitives from such
+// values. Everything follows from fields(): a primitive with fields of the types below whose
+// constructor takes a stream and its fields, in order, can be written to a file and read again.
 #pragma once
 
 #include <concepts>
@@ -71,7 +71,9 @@ std::vector<std::pair<std::string, bool>> registered_primitives();
 namespace fields {
 
 template <class T>
-concept Structure = requires(const T& t) { t.fields(); };
+concept Structure = requires(const T& t) {
+  t.fields();
+};
 template <class T>
 struct is_list : std::false_type {};
 template <class T>
@@ -215,9 +217,8 @@ MakePrimitive maker(std::index_sequence<i...> indices) {
                                                plain<std::tuple_element_t<i, Tuple>>...>) {
     return [indices](Stream s, FieldReader& in) -> std::shared_ptr<Primitive> {
       auto values = get_tuple<Tuple>(in, indices);
-      return std::apply(
-          [&](auto&&... item) { return std::make_shared<P>(s, std::move(item)...); },
-          std::move(values));
+      return std::apply([&](auto&&... item) { return std::make_shared<P>(s, std::move(item)...); },
+                        std::move(values));
     };
   } else {
     return nullptr;

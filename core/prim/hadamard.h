@@ -14,6 +14,7 @@ class Hadamard final : public Prim<Hadamard> {
   Hadamard(Stream s, float scale, bool transposed)
       : Prim(s), scale_(scale), transposed_(transposed) {}
   static constexpr const char* kName = "Hadamard";
+  static constexpr bool kFromShapes = true;
   auto fields() const { return std::tie(scale_, transposed_); }
   float scale() const { return scale_; }
   bool transposed() const { return transposed_; }

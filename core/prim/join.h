@@ -82,6 +82,7 @@ class Arange final : public Prim<Arange> {
   Arange(Stream s, double start, double step, int64_t size)
       : Prim(s), start_(start), step_(step), size_(size) {}
   static constexpr const char* kName = "Arange";
+  static constexpr bool kFromShapes = true;
   auto fields() const { return std::tie(start_, step_, size_); }
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {

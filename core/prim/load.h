@@ -14,6 +14,7 @@ namespace mlx::core {
 class Load final : public Prim<Load> {
  public:
   static constexpr const char* kName = "Load";
+  static constexpr bool kFromShapes = true;
   Load(Stream stream, std::shared_ptr<const io::Bytes> bytes, size_t offset,
        bool swap_endianness = false)
       : Prim(stream), bytes_(std::move(bytes)), offset_(offset), swap_(swap_endianness) {}
@@ -34,6 +35,7 @@ class Load final : public Prim<Load> {
 class LoadGguf final : public Prim<LoadGguf> {
  public:
   static constexpr const char* kName = "LoadGguf";
+  static constexpr bool kFromShapes = true;
   LoadGguf(Stream stream, std::shared_ptr<const io::Bytes> bytes, size_t offset, uint32_t type,
            size_t blocks)
       : Prim(stream), bytes_(std::move(bytes)), offset_(offset), type_(type), blocks_(blocks) {}

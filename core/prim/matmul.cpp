@@ -64,7 +64,7 @@ std::pair<array, array> prepared(const char* op, array a, array b, Dtype t, Stre
     Shape shape = batch;
     shape.push_back(x.shape(-2));
     shape.push_back(x.shape(-1));
-    return broadcast_to(x, shape, s);
+    return x.shape() == shape ? x : broadcast_to(x, shape, s);
   };
   return {expand(a), expand(b)};
 }

@@ -17,8 +17,7 @@ std::vector<array> NumberOfElements::jvp(const std::vector<array>&, const std::v
 }
 
 std::vector<array> NumberOfElements::vjp(const std::vector<array>& primals,
-                                         const std::vector<array>&,
-                                         const std::vector<int>& argnums,
+                                         const std::vector<array>&, const std::vector<int>& argnums,
                                          const std::vector<array>&) {
   std::vector<array> none;
   for (int a : argnums) none.push_back(zeros_like(primals[a], stream()));

@@ -68,7 +68,9 @@ class Prim : public Primitive, public Fielded {
     return Derived::kName;
   }
   void write_fields(FieldLeaves& leaves) const override { fields::put(leaves, self().fields()); }
+  // A class whose plain fields come from shapes says so: static constexpr bool kFromShapes = true.
   bool has_shape_fields() const override {
+    if constexpr (requires { Derived::kFromShapes; }) return true;
     return fields::has_shape<fields::plain<decltype(self().fields())>>();
   }
   bool is_equivalent(const Primitive& other) const override {
@@ -91,8 +93,8 @@ class Prim : public Primitive, public Fielded {
   static const bool registered_;
 };
 template <class Derived>
-const bool Prim<Derived>::registered_ =
-    register_primitive(Derived::kName, fields::maker_of<Derived>());
+const bool Prim<Derived>::registered_ = register_primitive(Derived::kName,
+                                                           fields::maker_of<Derived>());
 
 /**
  * A primitive whose single output is a view of its first input (or a copy where no view can be

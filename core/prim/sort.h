@@ -59,6 +59,7 @@ class ArgSort final : public AxisPrim<ArgSort> {
 class Partition final : public AxisPrim<Partition> {
  public:
   static constexpr const char* kName = "Partition";
+  static constexpr bool kFromShapes = true;
   Partition(Stream stream, int kth, int axis) : AxisPrim(stream, axis), kth_(kth) {}
   auto fields() const { return std::tie(kth_, axis_); }
   int kth() const { return kth_; }
@@ -78,6 +79,7 @@ class Partition final : public AxisPrim<Partition> {
 class ArgPartition final : public AxisPrim<ArgPartition> {
  public:
   static constexpr const char* kName = "ArgPartition";
+  static constexpr bool kFromShapes = true;
   ArgPartition(Stream stream, int kth, int axis) : AxisPrim(stream, axis), kth_(kth) {}
   auto fields() const { return std::tie(kth_, axis_); }
   bool stops_gradient() const override { return true; }

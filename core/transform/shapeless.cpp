@@ -27,7 +27,8 @@ bool is_elementwise(const Primitive& p) { return typeid(p) == typeid(Elementwise
 /** These take one input of any shape. */
 bool takes_any_shape(const Primitive& p) {
   return typeid(p) == typeid(Reduce) || typeid(p) == typeid(Transpose) ||
-         typeid(p) == typeid(Reshape) || typeid(p) == typeid(AsType) || typeid(p) == typeid(Softmax);
+         typeid(p) == typeid(Reshape) || typeid(p) == typeid(AsType) ||
+         typeid(p) == typeid(Softmax);
 }
 
 /**
@@ -38,8 +39,7 @@ bool takes_any_shape(const Primitive& p) {
 void check_same_fit(const std::vector<Shape>& before, const std::vector<array>& now) {
   std::vector<std::pair<ShapeElem, ShapeElem>> dims;
   for (size_t i = 0; i < now.size(); ++i) {
-    for (size_t k = 0; k < before[i].size(); ++k)
-      dims.push_back({before[i][k], now[i].shape()[k]});
+    for (size_t k = 0; k < before[i].size(); ++k) dims.push_back({before[i][k], now[i].shape()[k]});
   }
   for (size_t i = 0; i < dims.size(); ++i) {
     bool fits = (dims[i].first == 1) == (dims[i].second == 1) && dims[i].second != 0;

@@ -55,7 +55,9 @@ class Flattener {
     }
   };
 
-  static bool is_leaf(const array& a) { return a.status() != array::unscheduled || !a.has_primitive(); }
+  static bool is_leaf(const array& a) {
+    return a.status() != array::unscheduled || !a.has_primitive();
+  }
 
   void order(const std::vector<array>& outputs) {
     struct Visit {
@@ -232,7 +234,8 @@ void drop_dead(Traced& t) {
   for (auto& n : t.nodes) {
     if (!used[n.first]) continue;
     for (int& v : n.args) v = renumbered[v];
-    for (size_t k = 0; k < n.shapes.size(); ++k) renumbered[n.first + k] = next + static_cast<int>(k);
+    for (size_t k = 0; k < n.shapes.size(); ++k)
+      renumbered[n.first + k] = next + static_cast<int>(k);
     n.first = next;
     next += static_cast<int>(n.shapes.size());
     nodes.push_back(std::move(n));
@@ -258,7 +261,7 @@ std::vector<array> make_placeholders(const std::vector<array>& like) {
 Traced flatten_trace(const std::vector<array>& placeholders, std::vector<array> outputs,
                      const TraceOptions& options) {
   std::optional<Traced> traced;
-  if (options.simplify) {
+  if (options.simplify && options.fold) {
     try {
       traced = Flattener(placeholders, outputs, true, true).take();
     } catch (const std::exception&) {
@@ -270,7 +273,8 @@ Traced flatten_trace(const std::vector<array>& placeholders, std::vector<array> 
   return std::move(*traced);
 }
 
-std::vector<array> Traced::build_values(const std::vector<array>& inputs) const {
+std::vector<array> Traced::build_values(const std::vector<array>& inputs,
+                                        const std::vector<array>& constants) const {
   std::vector<array> values;
   values.reserve(n_values);
   values.insert(values.end(), inputs.begin(), inputs.end());

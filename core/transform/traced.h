@@ -39,11 +39,17 @@ struct Traced {
   /** The outputs as a new graph over inputs. */
   std::vector<array> build(const std::vector<array>& inputs) const;
   /** Every value of that graph. Values of nodes that do not lead to an output are there too. */
-  std::vector<array> build_values(const std::vector<array>& inputs) const;
+  std::vector<array> build_values(const std::vector<array>& inputs) const {
+    return build_values(inputs, constants);
+  }
+  /** The same with other arrays in the place of the constants. */
+  std::vector<array> build_values(const std::vector<array>& inputs,
+                                  const std::vector<array>& constants) const;
 };
 
 struct TraceOptions {
-  bool simplify = true;  // merge equal nodes and constants, compute what depends on no input
+  bool simplify = true;  // merge equal nodes and constants
+  bool fold = true;      // compute what depends on no input, once
 };
 
 /** Flattens the graph that leads from placeholders to outputs; the graph's arrays are let go. */

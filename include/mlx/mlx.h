@@ -3,6 +3,7 @@
 
 #include "mlx/allocator.h"
 #include "mlx/array.h"
+#include "mlx/compile.h"
 #include "mlx/device.h"
 #include "mlx/distributed/distributed.h"
 #include "mlx/distributed/ops.h"

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "bind.h"
+#include "core/tracing.h"
 #include "define.h"
 #include "mlx/ops.h"
 #include "operators.h"
@@ -64,12 +65,28 @@ void bind_array(nb::module_& m) {
       nb::sig("def __init__(self: array, val: scalar | list | tuple | DLPackCompatible | array, "
               "dtype: Dtype | None = None)"));
   cls.def_prop_ro(
-         "shape", [](const mx::array& a) { return shape_tuple(a.shape()); },
+         "shape",
+         [](const mx::array& a) {
+           mx::note_shape_read();
+           return shape_tuple(a.shape());
+         },
          nb::sig("def shape(self) -> tuple[int, ...]"), "The dimensions, as a tuple.")
       .def_prop_ro("ndim", &mx::array::ndim, "The number of dimensions.")
-      .def_prop_ro("size", &mx::array::size, "The number of elements.")
+      .def_prop_ro(
+          "size",
+          [](const mx::array& a) {
+            mx::note_shape_read();
+            return a.size();
+          },
+          "The number of elements.")
       .def_prop_ro("itemsize", &mx::array::itemsize, "Bytes of one element.")
-      .def_prop_ro("nbytes", &mx::array::nbytes, "Bytes of all elements.")
+      .def_prop_ro(
+          "nbytes",
+          [](const mx::array& a) {
+            mx::note_shape_read();
+            return a.nbytes();
+          },
+          "Bytes of all elements.")
       .def_prop_ro(
           "dtype", [](const mx::array& a) { return dtype_object(a.dtype()); },
           nb::sig("def dtype(self) -> Dtype"), "The type of the elements.")
@@ -213,6 +230,7 @@ void bind_array(nb::module_& m) {
       .def(
           "__next__",
           [](ArrayIterator& it) {
+            mx::note_shape_read();
             if (it.next >= it.a.shape(0)) throw nb::stop_iteration();
             return mx::take(it.a, it.next++, 0);
           },

@@ -2,6 +2,7 @@
 // op.
 #include "operators.h"
 
+#include "core/tracing.h"
 #include "mlx/ops.h"
 
 void set_python_error() {
@@ -217,6 +218,7 @@ PyObject* as_index(PyObject* a) noexcept {
 }
 
 Py_ssize_t length(PyObject* a) noexcept {
+  mx::note_shape_read();
   mx::array* x = array_ptr(a);
   if (x->ndim() == 0) {
     PyErr_SetString(PyExc_TypeError, "len() 0-dimensional array.");

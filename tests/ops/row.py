@@ -91,7 +91,7 @@ class Row:
     grad: bool = False  # smooth over the whole range of its arguments
     second: bool = True  # twice so
     vmap: bool = True
-    shapeless: bool = True
+    traceable: bool = True  # False: looks at values, which a trace does not have
     edges: bool = False  # infinities, NaN and the ends of the range are compared too
     layouts: bool = True
     takes_dtype: bool = False  # the dtype under test is a keyword argument

@@ -183,7 +183,7 @@ ROWS = [
         lambda x: x,
         dtypes=("float32", "int32"),
         vmap=False,
-        shapeless=False,
+        traceable=False,
         call=lambda x: mx.from_dlpack(np.from_dlpack(x).copy()) if x.shape != () else x,
     ),
     *RANDOM,
