@@ -121,14 +121,32 @@ HWY_INLINE void four_sums(VF a, VF b, VF c, VF e, float* out) {
   }
 }
 
-/** scores[r * scores_row + j] = q_r . k_j for R rows and n keys. */
+/** Asks for rows [from, to) of dim values, to the second-level cache at least. */
+template <class T>
+HWY_INLINE void ask_rows(const T* rows, int64_t step, size_t from, size_t to, size_t dim) {
+  for (size_t j = from; j < to; ++j) {
+    const T* row = rows + int64_t(j) * step;
+    for (size_t c = 0; c < dim; c += 64 / sizeof(T)) __builtin_prefetch(row + c, 0, 2);
+  }
+}
+
+/**
+ * scores[r * scores_row + j] = q_r . k_j for R rows and n keys. Asks for the keys to come and for
+ * the n values v, which are read next: not every machine guesses that.
+ */
 template <size_t R, class T>
 HWY_INLINE void dot_keys(const float* q, size_t dim, const T* k, int64_t k_row, size_t n,
-                         float* scores, size_t scores_row) {
+                         float* scores, size_t scores_row, const T* v, int64_t v_row,
+                         size_t v_dim) {
+  constexpr size_t kAhead = 16;  // keys
+  const T* k_first = k;
+  ask_rows(k, k_row, 0, HWY_MIN(kAhead, n), dim);
   const DF d;
   const size_t whole = dim / hn::Lanes(d) * hn::Lanes(d);
   size_t j = 0;
   for (; j + 4 <= n; j += 4, k += 4 * k_row) {
+    ask_rows(k_first, k_row, HWY_MIN(j + kAhead, n), HWY_MIN(j + kAhead + 4, n), dim);
+    ask_rows(v, v_row, j, j + 4, v_dim);
     VF acc[R][4];
     HWY_UNROLL(4)
     for (size_t r = 0; r < R; ++r) {
@@ -259,7 +277,8 @@ void few_rows(const Attention& a, size_t b, size_t kv, size_t key, size_t n, flo
     const T* k = static_cast<const T*>(a.k.data) + at(a.k);
     const T* v = static_cast<const T*>(a.v.data) + at(a.v);
     by_fours(rows, [&](size_t r, auto count) {
-      dot_keys<count.value>(q + r * dim, dim, k, a.k.strides[2], n, scores + r * kRun, kRun);
+      dot_keys<count.value>(q + r * dim, dim, k, a.k.strides[2], n, scores + r * kRun, kRun, v,
+                            a.v.strides[2], r == 0 ? a.value_dim : 0);
     });
     for (size_t r = 0; r < rows; ++r) {
       float* s = scores + r * kRun;

@@ -36,7 +36,8 @@ constexpr size_t kWords = 16;                // a vector's: a chunk of w
 constexpr size_t kValues = 8 * kWords;       // their codes
 constexpr size_t kGroups = 16;               // whose scales are one vector
 constexpr size_t kChunkBytes = 3 * kValues;  // three planes, codes of even then of odd place each
-constexpr size_t kAheadWords = 2048;         // 8 kB: beside 4, 12, 16
+constexpr size_t kAheadScales = 512;         // of each array, in values: beside 256, 1024, 2048
+constexpr size_t kAheadWords = 1024;         // 4 kB: beside 2, 8, 16
 constexpr float kLargest = 8355711.0f;       // 127 (2^16 + 2^8 + 1)
 
 inline __mmask16 first(size_t n) { return n >= 16 ? __mmask16(0xffff) : __mmask16((1u << n) - 1); }
@@ -137,45 +138,87 @@ bool make_row(const T* x, size_t k, size_t group, float* values, char* memory, R
   return true;
 }
 
+constexpr size_t kRows = 4;         // short rows of w that are taken together
+constexpr size_t kShortWords = 96;  // longer ones would be as many streams of memory
+
+/** to[i] = the sum of the i-th vector. */
+inline void store_sums(__m512 a, __m512 b, __m512 c, __m512 d, float* to) {
+  // Not a lambda: it would not have this unit's target.
+#define MICA_HALVES(v) _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1))
+  const __m256 ab = _mm256_hadd_ps(MICA_HALVES(a), MICA_HALVES(b));
+  const __m256 cd = _mm256_hadd_ps(MICA_HALVES(c), MICA_HALVES(d));
+#undef MICA_HALVES
+  const __m256 all = _mm256_hadd_ps(ab, cd);
+  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+}
+
 /**
- * One row of w against one of x. Rows side by side would load x less often, but their words are
- * then several streams, which memory serves at half the speed.
+ * n rows of w against one of x, to out. Short rows lie close enough to be one stream of memory when
+ * taken together, and x is then loaded once for all; longer ones are taken one at a time, as memory
+ * serves several streams at half the speed. Which rows are taken together changes no bit.
  */
-template <class T>
-inline float dot_row(const uint32_t* w, size_t words, const T* scales, const T* biases,
-                     size_t groups, int words_shift, const Row& x) {
+template <size_t n, class T>
+inline void dot_rows(const uint32_t* w, size_t words, const T* scales, const T* biases,
+                     size_t groups, int words_shift, const Row& x, const uint32_t* last,
+                     float* out) {
   const __m512i low = _mm512_set1_epi8(0x0f);
   const __m512i lane =
       _mm512_srl_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                        _mm_cvtsi32_si128(words_shift));
   const __m512i groups_a_chunk = _mm512_set1_epi32(int(kWords >> words_shift));
-  __m512 acc = _mm512_setzero_ps();
-  __m512 offset = _mm512_setzero_ps();
+  __m512 acc[kRows] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                       _mm512_setzero_ps()};
+  __m512 offset[kRows] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                          _mm512_setzero_ps()};
   const int8_t* planes = x.planes;
   size_t at = 0;
   for (size_t g = 0; g < groups; g += kGroups) {
     const __mmask16 valid = first(groups - g);
-    const __m512 scale = load16(scales + g, valid);
-    offset = _mm512_fmadd_ps(load16(biases + g, valid), _mm512_loadu_ps(x.sums + g), offset);
+    const __m512 sums = _mm512_loadu_ps(x.sums + g);
+    __m512 scale[n];
+    for (size_t r = 0; r < n; ++r) {
+      scale[r] = load16(scales + r * groups + g, valid);
+      offset[r] = _mm512_fmadd_ps(load16(biases + r * groups + g, valid), sums, offset[r]);
+    }
     __m512i spread = lane;
     const size_t end = std::min(words, at + (kGroups << words_shift));
     for (; at < end; at += kWords, planes += kChunkBytes) {
-      const __m512i codes = _mm512_maskz_loadu_epi32(first(words - at), w + at);
-      _mm_prefetch(reinterpret_cast<const char*>(w + at + kAheadWords), _MM_HINT_T0);
-      const __m512i even = _mm512_and_si512(codes, low);
-      const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(codes, 4), low);
-      const auto add = [&](__m512i t, size_t plane) {
-        t = _mm512_dpbusd_epi32(t, even, _mm512_loadu_si512(planes + plane * kValues));
-        return _mm512_dpbusd_epi32(t, odd, _mm512_loadu_si512(planes + plane * kValues + 64));
-      };
-      __m512i t = add(_mm512_setzero_si512(), 0);
-      t = add(_mm512_slli_epi32(t, 8), 1);
-      t = add(_mm512_slli_epi32(t, 8), 2);
-      acc = _mm512_fmadd_ps(_mm512_permutexvar_ps(spread, scale), _mm512_cvtepi32_ps(t), acc);
+      const __mmask16 inside = first(words - at);
+      __m512i even[n], odd[n], t[n];
+      for (size_t r = 0; r < n; ++r) {
+        const uint32_t* from = w + r * words + at;
+        const __m512i codes = _mm512_maskz_loadu_epi32(inside, from);
+        _mm_prefetch(reinterpret_cast<const char*>(std::min(from + kAheadWords, last)),
+                     _MM_HINT_T0);
+        even[r] = _mm512_and_si512(codes, low);
+        odd[r] = _mm512_and_si512(_mm512_srli_epi32(codes, 4), low);
+        t[r] = _mm512_setzero_si512();
+      }
+      for (size_t plane = 0; plane < 3; ++plane) {
+        const __m512i x_even = _mm512_loadu_si512(planes + plane * kValues);
+        const __m512i x_odd = _mm512_loadu_si512(planes + plane * kValues + 64);
+        for (size_t r = 0; r < n; ++r) {
+          if (plane > 0) t[r] = _mm512_slli_epi32(t[r], 8);
+          t[r] = _mm512_dpbusd_epi32(t[r], even[r], x_even);
+          t[r] = _mm512_dpbusd_epi32(t[r], odd[r], x_odd);
+        }
+      }
+      for (size_t r = 0; r < n; ++r) {
+        acc[r] = _mm512_fmadd_ps(_mm512_permutexvar_ps(spread, scale[r]), _mm512_cvtepi32_ps(t[r]),
+                                 acc[r]);
+      }
       spread = _mm512_add_epi32(spread, groups_a_chunk);
     }
   }
-  return _mm512_reduce_add_ps(_mm512_fmadd_ps(_mm512_set1_ps(x.unit), acc, offset));
+  const __m512 unit = _mm512_set1_ps(x.unit);
+  for (size_t r = 0; r < n; ++r) acc[r] = _mm512_fmadd_ps(unit, acc[r], offset[r]);
+  if constexpr (n == kRows) {
+    store_sums(acc[0], acc[1], acc[2], acc[3], out);
+  } else {
+    float all[kRows];
+    store_sums(acc[0], acc[1], acc[2], acc[3], all);
+    out[0] = all[0];
+  }
 }
 
 template <class T>
@@ -201,20 +244,35 @@ void dot_slice(const QuantizedProduct& p, const T*, const QuantizedBatch& at, si
   const T* scales = static_cast<const T*>(p.w.scales) + at.scales + begin * groups;
   const T* biases = static_cast<const T*>(p.w.biases) + at.scales + begin * groups;
   const uint32_t* w = p.w.packed + at.packed + begin * words;
-  // The scales of the slice to come, for this thread or another.
-  for (size_t i = 0; i < rows * groups; i += 64 / sizeof(T)) {
-    _mm_prefetch(reinterpret_cast<const char*>(scales + rows * groups + i), _MM_HINT_T1);
-    _mm_prefetch(reinterpret_cast<const char*>(biases + rows * groups + i), _MM_HINT_T1);
-  }
+  // A slice begins cold: ask for its first words at once, and for the rest ahead of time. Nothing
+  // is asked for behind its end, which another thread may have begun. All scales at once would
+  // stand in the way of the words: that took a third longer.
+  const uint32_t* last = w + rows * words - 1;
+  for (size_t i = 0; i < std::min(kAheadWords, rows * words); i += 16)
+    _mm_prefetch(reinterpret_cast<const char*>(w + i), _MM_HINT_T0);
+  constexpr size_t kLine = 64 / sizeof(T);
+  size_t asked = 0;  // of the scales
+  const auto ask = [&](size_t until) {
+    for (until = std::min(until, rows * groups); asked < until; asked += kLine) {
+      _mm_prefetch(reinterpret_cast<const char*>(scales + asked), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(biases + asked), _MM_HINT_T0);
+    }
+  };
   int words_shift = 0;
   while (8 << words_shift < p.w.group_size) ++words_shift;
   float* out = scratch.floats(p.m * rows);
-  for (size_t r = 0; r < rows; ++r) {
+  const auto dot = [&](auto n, size_t r) {
+    ask(r * groups + kAheadScales);
     for (size_t m = 0; m < p.m; ++m) {
-      out[m * rows + r] = dot_row(w + r * words, words, scales + r * groups, biases + r * groups,
-                                  groups, words_shift, x[m]);
+      dot_rows<n()>(w + r * words, words, scales + r * groups, biases + r * groups, groups,
+                    words_shift, x[m], last, out + m * rows + r);
     }
+  };
+  size_t r = 0;
+  if (words <= kShortWords) {
+    for (; r + kRows <= rows; r += kRows) dot(std::integral_constant<size_t, kRows>(), r);
   }
+  for (; r < rows; ++r) dot(std::integral_constant<size_t, 1>(), r);
   with_type(p.out_dtype, [&](auto* type) {
     using Out = std::remove_const_t<std::remove_pointer_t<decltype(type)>>;
     for (size_t m = 0; m < p.m; ++m) {

@@ -54,7 +54,7 @@ struct SliceOfRows {
     constexpr size_t kLeast = 16384;
     constexpr size_t kMost = 131072;
     const size_t row_bytes = packed_words(p.w.cols, p.w.bits) * sizeof(uint32_t);
-    const size_t bytes = p.m > kPass ? kLeast : std::clamp(p.w.rows * row_bytes / 8, kLeast, kMost);
+    const size_t bytes = p.m > kPass ? kLeast : std::clamp(p.w.rows * row_bytes / 4, kLeast, kMost);
     rows = std::max<size_t>(4, bytes / row_bytes / 4 * 4);
     slices = (p.w.rows + rows - 1) / rows;
   }

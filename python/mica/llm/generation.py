@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from mica.errors import UserError
-from mica.llm.cache import KVCache
+from mica.llm.cache import KVCache, TokenCache
 from mica.llm.llama import LanguageModel
 from mica.llm.sample import Sampler, greedy
 from mica.llm.tokenizer import Tokenizer
@@ -17,6 +17,10 @@ from mica.llm.tokenizer import Tokenizer
 # Prompt tokens run through the model at once: enough to fill the matrix kernels, few enough that
 # the attention scores of a long prompt stay small.
 PREFILL_CHUNK = 512
+
+# Positions that the buffers of the compiled step grow by: each growth is a new trace, each position
+# that no token has reached yet is attended to and masked.
+TOKEN_ROOM = 64
 
 
 @dataclass
@@ -39,6 +43,51 @@ class Statistics:
         return later / self.generation_seconds if later > 0 and self.generation_seconds else 0.0
 
 
+class TokenStep:
+    """One token after another through the model, as a compiled function that owns the caches."""
+
+    def __init__(self, model: LanguageModel, caches: list[KVCache]):
+        self.model, self.caches = model, caches
+        self.offset = caches[0].offset
+        self.state = {
+            "offset": mx.array([self.offset]),
+            "layers": [self._resized(cache.keys, cache.values) for cache in caches],
+        }
+        for cache in caches:
+            cache.keys = cache.values = None  # else each step would have to copy them
+        self.logits = mx.compile(self._logits, inputs=self.state, outputs=self.state)
+
+    def __call__(self, tokens: mx.array) -> mx.array:
+        """(B,) tokens in, (B, vocab) logits of the next ones out."""
+        if self.offset == self.state["layers"][0][0].shape[2]:
+            self.state["layers"] = [self._resized(*layer) for layer in self.state["layers"]]
+        self.offset += 1
+        return self.logits(tokens)
+
+    def give_back(self) -> None:
+        """Leaves the caches as if they had been filled one token at a time."""
+        for cache, (keys, values) in zip(self.caches, self.state["layers"], strict=True):
+            cache.keys, cache.values, cache.offset = keys, values, self.offset
+
+    def _logits(self, tokens: mx.array) -> mx.array:
+        offset = self.state["offset"]
+        caches = [TokenCache(keys, values, offset) for keys, values in self.state["layers"]]
+        hidden = self.model.hidden(tokens[:, None], caches)
+        self.state["layers"] = [[cache.keys, cache.values] for cache in caches]
+        self.state["offset"] = offset + 1
+        return self.model.logits(hidden)[:, -1]
+
+    def _resized(self, keys: mx.array, values: mx.array) -> list[mx.array]:
+        capacity = (self.offset // TOKEN_ROOM + 1) * TOKEN_ROOM
+
+        def resized(old: mx.array) -> mx.array:
+            batch, heads, _, dims = old.shape
+            room = mx.zeros((batch, heads, capacity - self.offset, dims), dtype=old.dtype)
+            return mx.concatenate([old[:, :, : self.offset], room], axis=2)
+
+        return [resized(keys), resized(values)]
+
+
 def generate_tokens(
     model: LanguageModel,
     prompt: list[int],
@@ -54,26 +103,29 @@ def generate_tokens(
         raise UserError("the prompt is empty")
     caches = model.new_caches() if caches is None else caches
 
-    def advance(tokens: mx.array) -> mx.array:
-        """(1, L) tokens in, (1,) next token out, lazily."""
-        last = model.hidden(tokens, caches)[:, -1:]
-        return sampler(model.logits(last)[:, -1])
-
     rest = prompt
     while len(rest) > PREFILL_CHUNK:
         model.hidden(mx.array([rest[:PREFILL_CHUNK]]), caches)
         mx.eval([cache.state for cache in caches])
         rest = rest[PREFILL_CHUNK:]
 
-    token = advance(mx.array([rest]))
+    last = model.hidden(mx.array([rest]), caches)[:, -1:]
+    token = sampler(model.logits(last)[:, -1])
     mx.async_eval(token)
-    for count in range(1, max_tokens + 1):
-        following = None
-        if count < max_tokens:
-            following = advance(token[None])
-            mx.async_eval(following)
+    if max_tokens == 1:
         yield token.item()
-        token = following
+        return
+    step = TokenStep(model, caches)
+    try:
+        for count in range(1, max_tokens + 1):
+            following = None
+            if count < max_tokens:
+                following = sampler(step(token))
+                mx.async_eval(following)
+            yield token.item()
+            token = following
+    finally:
+        step.give_back()
 
 
 def stream_text(

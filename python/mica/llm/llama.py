@@ -11,9 +11,11 @@ from __future__ import annotations
 import mlx.core as mx
 from mlx import nn
 
-from mica.llm.cache import KVCache
+from mica.llm.cache import KVCache, TokenCache, visible
 from mica.llm.config import ModelConfig
 from mica.llm.rope import RotaryEmbedding
+
+Cache = KVCache | TokenCache
 
 
 class Attention(nn.Module):
@@ -37,7 +39,7 @@ class Attention(nn.Module):
             self.q_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps)
             self.k_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps)
 
-    def __call__(self, x: mx.array, cache: KVCache | None) -> mx.array:
+    def __call__(self, x: mx.array, cache: Cache | None) -> mx.array:
         batch, length, _ = x.shape
         # (B, L, all heads * head_dim) -> (B, all heads, L, head_dim): queries, keys, values
         heads = self.qkv_proj(x).reshape(batch, length, -1, self.head_dim).transpose(0, 2, 1, 3)
@@ -49,26 +51,14 @@ class Attention(nn.Module):
         turned = self.rope(turning, 0 if cache is None else cache.offset)
         queries, keys = turned[:, :first_key], turned[:, first_key:]
 
-        if cache is not None:
-            keys, values = cache.update(keys, values)
-        keys, values, mask = self.visible(keys, values, length)
+        if cache is None:
+            keys, values, mask = visible(keys, values, length, self.window)
+        else:
+            keys, values, mask = cache.update(keys, values, self.window)
         out = mx.fast.scaled_dot_product_attention(
             queries, keys, values, scale=self.scale, mask=mask
         )
         return self.o_proj(out.transpose(0, 2, 1, 3).reshape(batch, length, -1))
-
-    def visible(self, keys: mx.array, values: mx.array, length: int):
-        """The keys and values the last `length` positions may look at, and the mask among them."""
-        if self.window is not None:
-            # The oldest query still reaches back over window - 1 earlier positions.
-            start = max(keys.shape[2] - (length + self.window - 1), 0)
-            keys, values = keys[:, :, start:], values[:, :, start:]
-            if length > 1 and keys.shape[2] > self.window:
-                total = keys.shape[2]
-                query = mx.arange(total - length, total)[:, None]
-                key = mx.arange(total)[None]
-                return keys, values, (key <= query) & (key > query - self.window)
-        return keys, values, "causal" if length > 1 else None
 
 
 class FeedForward(nn.Module):
@@ -93,7 +83,7 @@ class Block(nn.Module):
         self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
         self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
 
-    def __call__(self, x: mx.array, cache: KVCache | None) -> mx.array:
+    def __call__(self, x: mx.array, cache: Cache | None) -> mx.array:
         x = x + self.self_attn(self.input_layernorm(x), cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -107,7 +97,7 @@ class Decoder(nn.Module):
         self.layers = [Block(config) for _ in range(config.num_layers)]
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.norm_eps)
 
-    def __call__(self, tokens: mx.array, caches: list[KVCache | None]) -> mx.array:
+    def __call__(self, tokens: mx.array, caches: list[Cache | None]) -> mx.array:
         x = self.embed_tokens(tokens)
         # A quantised embedding comes out in its scales' type; the norms know the model's.
         x = x.astype(self.norm.weight.dtype)
@@ -124,11 +114,11 @@ class LanguageModel(nn.Module):
         if not config.tie_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
-    def __call__(self, tokens: mx.array, caches: list[KVCache] | None = None) -> mx.array:
+    def __call__(self, tokens: mx.array, caches: list[Cache] | None = None) -> mx.array:
         """Logits of every position: (B, L) -> (B, L, vocab)."""
         return self.logits(self.hidden(tokens, caches))
 
-    def hidden(self, tokens: mx.array, caches: list[KVCache] | None = None) -> mx.array:
+    def hidden(self, tokens: mx.array, caches: list[Cache] | None = None) -> mx.array:
         """The final hidden states: (B, L) -> (B, L, D)."""
         return self.model(tokens, caches or [None] * len(self.model.layers))
 
