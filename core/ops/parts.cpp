@@ -80,11 +80,6 @@ void check_dynamic(const char* op, const array& a, const array& start, std::vect
     throw std::invalid_argument(tag + "Repeat axes not allowed.");
 }
 
-/** Rows of `a` along an axis, in the order of `at`. */
-array rows(const array& a, const std::vector<int>& at, int axis, StreamOrDevice s) {
-  return take(a, array(at.begin(), {static_cast<ShapeElem>(at.size())}, int32), axis, s);
-}
-
 array pad_mirrored(array a, const std::vector<int>& axes, const Shape& low, const Shape& high,
                    const std::string& mode, StreamOrDevice s) {
   for (size_t k = 0; k < axes.size(); ++k) {
@@ -92,22 +87,18 @@ array pad_mirrored(array a, const std::vector<int>& axes, const Shape& low, cons
     if (low[k] == 0 && high[k] == 0) continue;
     if (n == 0)
       throw std::invalid_argument("[pad] Cannot extend an empty axis with mode '" + mode + "'.");
-    std::vector<int> at;
-    for (int i = -low[k]; i < n + high[k]; ++i) {
-      int j;
-      if (mode == "edge") {
-        j = std::clamp(i, 0, n - 1);
-      } else if (mode == "symmetric") {
-        int m = ((i % (2 * n)) + 2 * n) % (2 * n);
-        j = m < n ? m : 2 * n - 1 - m;
-      } else {
-        int period = std::max(1, 2 * (n - 1));
-        int m = ((i % period) + period) % period;
-        j = m < n ? m : period - m;
-      }
-      at.push_back(j);
+    // In array operations, not in a loop: a trace can then say how the rows follow from n.
+    array i = arange(-low[k], n + high[k], 1, int32, s);
+    auto number = [](int v) { return array(v, int32); };
+    if (mode == "edge") {
+      i = clip(i, number(0), number(n - 1), s);
+    } else {
+      bool twice = mode == "symmetric";  // the outermost rows
+      int period = twice ? 2 * n : std::max(1, 2 * (n - 1));
+      array m = remainder(i, number(period), s);
+      i = where(less(m, number(n), s), m, subtract(number(period - twice), m, s), s);
     }
-    a = rows(a, at, axes[k], s);
+    a = take(a, i, axes[k], s);
   }
   return a;
 }

@@ -10,7 +10,7 @@ class AsType final : public Prim<AsType> {
  public:
   AsType(Stream s, Dtype dtype) : Prim(s), dtype_(dtype) {}
   static constexpr const char* kName = "AsType";
-  auto fields() const { return std::make_tuple(dtype_.val()); }
+  auto fields() const { return std::tie(dtype_); }
   Dtype state() const { return dtype_; }
 
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
@@ -35,7 +35,7 @@ class View final : public ViewPrim<View> {
  public:
   View(Stream s, Dtype dtype) : ViewPrim(s), dtype_(dtype) {}
   static constexpr const char* kName = "View";
-  auto fields() const { return std::make_tuple(dtype_.val()); }
+  auto fields() const { return std::tie(dtype_); }
 
   void view(const array& in, array& out) const;
   std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,

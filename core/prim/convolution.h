@@ -16,6 +16,9 @@ struct ConvolutionGeometry {
   bool flip = false;  // the weight is read from its far end
 
   bool operator==(const ConvolutionGeometry&) const = default;
+  auto fields() const {
+    return std::tie(stride, pad_lo, pad_hi, kernel_dilation, input_dilation, groups, flip);
+  }
 };
 
 /**
@@ -28,11 +31,7 @@ class Convolution final : public Prim<Convolution> {
  public:
   Convolution(Stream s, ConvolutionGeometry geometry) : Prim(s), geometry_(std::move(geometry)) {}
   static constexpr const char* kName = "Convolution";
-  auto fields() const {
-    const auto& g = geometry_;
-    return std::tie(g.stride, g.pad_lo, g.pad_hi, g.kernel_dilation, g.input_dilation, g.groups,
-                    g.flip);
-  }
+  auto fields() const { return std::tie(geometry_); }
   const ConvolutionGeometry& geometry() const { return geometry_; }
 
   /** [N, ..., O] of an input and a weight of these shapes. Throws std::invalid_argument. */
@@ -65,11 +64,7 @@ class ConvolutionWeightGradient final : public Prim<ConvolutionWeightGradient> {
       : Prim(s), geometry_(std::move(geometry)), kernel_(std::move(kernel)) {}
   static constexpr const char* kName = "ConvolutionWeightGradient";
   static constexpr bool kFromShapes = true;
-  auto fields() const {
-    const auto& g = geometry_;
-    return std::tie(g.stride, g.pad_lo, g.pad_hi, g.kernel_dilation, g.input_dilation, g.groups,
-                    g.flip, kernel_);
-  }
+  auto fields() const { return std::tie(geometry_, kernel_); }
   const ConvolutionGeometry& geometry() const { return geometry_; }
   const std::vector<int>& kernel() const { return kernel_; }
 

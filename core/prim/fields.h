@@ -54,6 +54,9 @@ class Fielded {
   virtual bool has_shape_fields() const = 0;
   /** True if it means the same for inputs of other shapes, once for_inputs() has been asked. */
   virtual bool is_shape_generic() const { return !has_shape_fields(); }
+  /** False if the parameters would lead outside inputs of these shapes: asked of what was read from
+   * a file or made for other shapes. */
+  virtual bool fits(const std::vector<array>&) const { return true; }
   /** The same operation for inputs of other shapes; null if this one serves. */
   virtual std::shared_ptr<Primitive> for_inputs(const std::vector<array>&) { return nullptr; }
 };

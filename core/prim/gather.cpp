@@ -28,6 +28,20 @@ std::vector<array> batched_indices(const std::vector<array>& inputs, const std::
   return out;
 }
 
+bool Gather::fits(const std::vector<array>& inputs) const {
+  if (inputs.empty() || inputs[0].ndim() != slice_sizes_.size() ||
+      inputs.size() != axes_.size() + 1) {
+    return false;
+  }
+  for (size_t i = 0; i < slice_sizes_.size(); ++i) {
+    if (slice_sizes_[i] < 0 || slice_sizes_[i] > inputs[0].shape(static_cast<int>(i))) return false;
+  }
+  for (int a : axes_) {
+    if (a < 0 || a >= static_cast<int>(inputs[0].ndim())) return false;
+  }
+  return true;
+}
+
 std::vector<Shape> Gather::output_shapes(const std::vector<array>& inputs) {
   Shape shape = inputs.size() > 1 ? inputs[1].shape() : Shape{};
   shape.insert(shape.end(), slice_sizes_.begin(), slice_sizes_.end());

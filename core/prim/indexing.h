@@ -21,6 +21,7 @@ class Gather final : public Prim<Gather> {
   Gather(Stream stream, std::vector<int> axes, Shape slice_sizes)
       : Prim(stream), axes_(std::move(axes)), slice_sizes_(std::move(slice_sizes)) {}
   auto fields() const { return std::tie(axes_, slice_sizes_); }
+  bool fits(const std::vector<array>& inputs) const override;
   const std::vector<int>& axes() const { return axes_; }
   const Shape& slice_sizes() const { return slice_sizes_; }
 

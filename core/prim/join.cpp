@@ -97,6 +97,16 @@ void Split::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   }
 }
 
+bool Split::fits(const Arrays& inputs) const {
+  if (inputs.size() != 1 || axis_ < 0 || axis_ >= static_cast<int>(inputs[0].ndim())) return false;
+  ShapeElem before = 0;
+  for (auto i : indices_) {
+    if (i < before || i > inputs[0].shape(axis_)) return false;
+    before = i;
+  }
+  return true;
+}
+
 std::vector<Shape> Split::output_shapes(const Arrays& inputs) {
   std::vector<Shape> shapes;
   ShapeElem begin = 0;

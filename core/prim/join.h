@@ -35,6 +35,7 @@ class Split final : public Prim<Split> {
   Split(Stream s, Shape indices, int axis) : Prim(s), indices_(std::move(indices)), axis_(axis) {}
   static constexpr const char* kName = "Split";
   auto fields() const { return std::tie(indices_, axis_); }
+  bool fits(const std::vector<array>& inputs) const override;
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     eval_cpu(inputs, outputs);

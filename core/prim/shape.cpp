@@ -287,4 +287,27 @@ Batched Depends::vmap(const Arrays& inputs, const std::vector<int>& axes) {
   return {array::make_arrays(shapes, dtypes, std::make_shared<Depends>(stream()), inputs), axes};
 }
 
+// ---- parameters from elsewhere ----
+
+bool AsStrided::fits(const Arrays& inputs) const {
+  if (inputs.size() != 1 || shape_.size() != strides_.size()) return false;
+  int64_t low = static_cast<int64_t>(offset_), high = low;
+  for (size_t i = 0; i < shape_.size(); ++i) {
+    if (shape_[i] < 0) return false;
+    if (shape_[i] == 0) return true;
+    int64_t span = strides_[i] * (static_cast<int64_t>(shape_[i]) - 1);
+    (span < 0 ? low : high) += span;
+  }
+  return low >= 0 && high < static_cast<int64_t>(inputs[0].size());
+}
+
+bool Transpose::fits(const Arrays& inputs) const {
+  if (inputs.size() != 1 || inputs[0].ndim() != axes_.size()) return false;
+  std::vector<char> seen(axes_.size(), 0);
+  for (int a : axes_) {
+    if (a < 0 || a >= static_cast<int>(axes_.size()) || seen[a]++) return false;
+  }
+  return true;
+}
+
 }  // namespace mlx::core

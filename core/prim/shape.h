@@ -41,6 +41,7 @@ class Transpose final : public ViewPrim<Transpose> {
   Transpose(Stream s, std::vector<int> axes) : ViewPrim(s), axes_(std::move(axes)) {}
   static constexpr const char* kName = "Transpose";
   auto fields() const { return std::tie(axes_); }
+  bool fits(const std::vector<array>& inputs) const override;
   const std::vector<int>& state() const { return axes_; }
   void view(const array& in, array& out) const;
   std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
@@ -101,6 +102,7 @@ class AsStrided final : public ViewPrim<AsStrided> {
       : ViewPrim(s), shape_(std::move(shape)), strides_(std::move(strides)), offset_(offset) {}
   static constexpr const char* kName = "AsStrided";
   auto fields() const { return std::tie(shape_, strides_, offset_); }
+  bool fits(const std::vector<array>& inputs) const override;
   void view(const array& in, array& out) const;
   std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
                          const std::vector<int>& argnums) override;

@@ -18,7 +18,9 @@ using Batched = std::pair<Arrays, std::vector<int>>;
 Shape part_shape(const Shape& start, const Shape& stop, const Shape& strides) {
   Shape shape(start.size());
   for (size_t i = 0; i < start.size(); ++i) {
-    int64_t span = strides[i] > 0 ? int64_t(stop[i]) - start[i] : int64_t(start[i]) - stop[i];
+    // (backwards, the end before the first element is -n - 1)
+    int64_t to = std::max(stop[i], -1);
+    int64_t span = strides[i] > 0 ? to - start[i] : start[i] - to;
     int64_t step = std::abs(strides[i]);
     shape[i] = static_cast<ShapeElem>(std::max<int64_t>(0, (span + step - 1) / step));
   }
@@ -117,6 +119,32 @@ array with_mode(const array& source, const array& update, UpdateMode mode, const
 void Slice::view(const array& in, array& out) const {
   array part = part_of(in, out.shape(), start_, strides_);
   out.copy_shared_buffer(part);
+}
+
+namespace {
+
+/** True if every position lies inside shape. */
+bool inside(const Shape& shape, const Shape& start, const Shape& stop, const Shape& strides) {
+  if (start.size() != shape.size() || stop.size() != shape.size() || strides.size() != shape.size())
+    return false;
+  if (std::find(strides.begin(), strides.end(), 0) != strides.end()) return false;
+  Shape part = part_shape(start, stop, strides);
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (part[i] == 0) continue;
+    int64_t last = start[i] + (int64_t(part[i]) - 1) * strides[i];
+    if (start[i] < 0 || start[i] >= shape[i] || last < 0 || last >= shape[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool Slice::fits(const Arrays& inputs) const {
+  return inputs.size() == 1 && inside(inputs[0].shape(), start_, stop_, strides_);
+}
+
+bool SliceUpdate::fits(const Arrays& inputs) const {
+  return inputs.size() == 2 && inside(inputs[0].shape(), start_, stop_, strides_);
 }
 
 std::vector<Shape> Slice::output_shapes(const Arrays&) {

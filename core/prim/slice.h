@@ -19,6 +19,7 @@ class Slice final : public ViewPrim<Slice> {
         strides_(std::move(strides)) {}
   static constexpr const char* kName = "Slice";
   auto fields() const { return std::tie(start_, stop_, strides_); }
+  bool fits(const std::vector<array>& inputs) const override;
   void view(const array& in, array& out) const;
   std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
                          const std::vector<int>& argnums) override;
@@ -46,6 +47,7 @@ class SliceUpdate final : public Prim<SliceUpdate> {
         strides_(std::move(strides)) {}
   static constexpr const char* kName = "SliceUpdate";
   auto fields() const { return std::tie(mode_, start_, stop_, strides_); }
+  bool fits(const std::vector<array>& inputs) const override;
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     eval_cpu(inputs, outputs);

@@ -10,17 +10,11 @@
 #include <cstdlib>
 #include <mutex>
 #include <string>
-#include <typeinfo>
 
-#include "core/graph_access.h"
 #include "core/lru.h"
-#include "core/prim/cast.h"
-#include "core/prim/elementwise.h"
-#include "core/prim/shape.h"
 #include "core/tracing.h"
-#include "core/transform/program.h"
+#include "core/transform/planned_trace.h"
 #include "core/transform/traced.h"
-#include "mlx/ops.h"
 #include "mlx/transforms.h"
 #include "mlx/utils.h"
 
@@ -29,95 +23,11 @@ namespace mlx::core {
 namespace {
 
 constexpr size_t kSignatures = 256;  // traces a function keeps
-constexpr size_t kInlineNodes = 24;  // elementwise traces up to here become part of the graph
 
 std::atomic<CompileMode> current_mode = [] {
   const char* off = std::getenv("MLX_DISABLE_COMPILE");
   return off && *off && std::string(off) != "0" ? CompileMode::disabled : CompileMode::enabled;
 }();
-
-/** A trace, ready to be used by any thread. */
-struct Entry {
-  explicit Entry(Traced t) : traced(std::move(t)), inlined(is_small_map()) {}
-
-  Traced traced;
-  bool inlined;
-
-  const std::shared_ptr<const Program>& program() {
-    std::call_once(planned_, [this] { program_ = std::make_shared<const Program>(traced); });
-    return program_;
-  }
-
- private:
-  bool is_small_map() const {
-    if (traced.nodes.size() > kInlineNodes) return false;
-    for (const auto& n : traced.nodes) {
-      const auto& type = typeid(*n.primitive);
-      if (type != typeid(Elementwise) && type != typeid(AsType) && type != typeid(Broadcast))
-        return false;
-    }
-    return true;
-  }
-
-  std::once_flag planned_;
-  std::shared_ptr<const Program> program_;
-};
-
-/** One call of a compiled function. */
-class Compiled final : public Primitive {
- public:
-  Compiled(Stream s, std::shared_ptr<Entry> entry) : Primitive(s), entry_(std::move(entry)) {}
-
-  const char* name() const override { return "Compiled"; }
-
-  void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
-    if (failure_) std::rethrow_exception(failure_);
-    // What only this call holds may be used up: the evaluator hands its handles over.
-    auto& owned = const_cast<std::vector<array>&>(inputs);
-    bool spent = false;
-    try {
-      entry_->program()->run(owned, outputs, spent);
-    } catch (...) {
-      if (spent) failure_ = std::current_exception();
-      for (auto& in : owned) {
-        if (!GraphAccess::node(in)) in = array(0);
-      }
-      throw;
-    }
-  }
-  void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
-    eval_cpu(inputs, outputs);
-  }
-
-  // A call is only made outside transformations, so these are for those who hold its node.
-  std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
-                         const std::vector<int>& argnums) override {
-    std::vector<array> all;
-    for (const auto& p : primals) all.push_back(zeros_like(p));
-    for (size_t i = 0; i < argnums.size(); ++i) all[argnums[i]] = tangents[i];
-    return mlx::core::jvp(function(), primals, all).second;
-  }
-  std::vector<array> vjp(const std::vector<array>& primals, const std::vector<array>& cotangents,
-                         const std::vector<int>& argnums, const std::vector<array>&) override {
-    auto all = mlx::core::vjp(function(), primals, cotangents).second;
-    std::vector<array> some;
-    for (int a : argnums) some.push_back(all[a]);
-    return some;
-  }
-  std::pair<std::vector<array>, std::vector<int>> vmap(const std::vector<array>& inputs,
-                                                       const std::vector<int>& axes) override {
-    std::vector<int> out_axes(entry_->traced.outputs.size(), 0);
-    return {mlx::core::vmap(function(), axes, out_axes)(inputs), out_axes};
-  }
-
- private:
-  std::function<std::vector<array>(const std::vector<array>&)> function() const {
-    return [entry = entry_](const std::vector<array>& in) { return entry->traced.build(in); };
-  }
-
-  std::shared_ptr<Entry> entry_;
-  std::exception_ptr failure_;  // of a run that had used up inputs
-};
 
 void append_bytes(std::string& key, const void* data, size_t n) {
   key.append(static_cast<const char*>(data), n);
@@ -147,7 +57,7 @@ class CompiledFunction {
     if (mode == CompileMode::disabled) return fun_(inputs);
     std::string key = signature(inputs, false);
     key += static_cast<char>(mode);
-    std::shared_ptr<Entry> entry;
+    std::shared_ptr<PlannedTrace> entry;
     {
       std::lock_guard lock(mutex_);
       if (auto* found = entries_.find(key)) entry = *found;
@@ -155,16 +65,16 @@ class CompiledFunction {
     if (!entry) {
       entry = make_entry(inputs, mode);
       if (entry->traced.escaped) return entry->traced.build(inputs);
-      std::shared_ptr<Entry> gone;
+      std::shared_ptr<PlannedTrace> gone;
       std::lock_guard lock(mutex_);
       gone = entries_.put(key, entry);
     }
-    return call(entry, inputs, mode);
+    return call_trace(entry, inputs, mode != CompileMode::enabled);
   }
 
  private:
-  std::shared_ptr<Entry> make_entry(const std::vector<array>& inputs, CompileMode mode) {
-    if (!shapeless_) return std::make_shared<Entry>(trace(inputs, mode, nullptr));
+  std::shared_ptr<PlannedTrace> make_entry(const std::vector<array>& inputs, CompileMode mode) {
+    if (!shapeless_) return std::make_shared<PlannedTrace>(trace(inputs, mode, nullptr));
     std::string key = signature(inputs, true);
     std::shared_ptr<const Traced> generic;
     bool hopeless = false;  // known to depend on shapes
@@ -177,7 +87,7 @@ class CompiledFunction {
     }
     if (generic) {
       try {
-        return std::make_shared<Entry>(respecialize(*generic, inputs));
+        return std::make_shared<PlannedTrace>(respecialize(*generic, inputs));
       } catch (const std::exception&) {
         // The function itself has to say what it makes of these shapes, and then serves more of
         // their kind: a dimension of 1 may have meant broadcasting.
@@ -189,7 +99,7 @@ class CompiledFunction {
       std::lock_guard lock(mutex_);
       generic_.put(key, made);
     }
-    return std::make_shared<Entry>(std::move(traced));
+    return std::make_shared<PlannedTrace>(std::move(traced));
   }
 
   /** generic, if asked for, is a form for all shapes or null. */
@@ -216,41 +126,10 @@ class CompiledFunction {
     return flatten_trace(placeholders, std::move(outputs), options);
   }
 
-  static std::vector<array> call(const std::shared_ptr<Entry>& entry,
-                                 const std::vector<array>& inputs, CompileMode mode) {
-    const Traced& t = entry->traced;
-    bool inlined = entry->inlined || mode != CompileMode::enabled;
-    for (const auto& in : inputs) inlined = inlined || in.is_tracer();
-    if (inlined) return t.build(inputs);
-
-    std::vector<Shape> shapes;
-    std::vector<Dtype> dtypes;
-    for (const auto& n : t.nodes) {
-      shapes.insert(shapes.end(), n.shapes.begin(), n.shapes.end());
-      dtypes.insert(dtypes.end(), n.dtypes.begin(), n.dtypes.end());
-    }
-    std::vector<Shape> out_shapes;
-    std::vector<Dtype> out_dtypes;
-    for (int v : t.outputs) {
-      bool leaf = v < t.first_result();
-      const array* given = !leaf ? nullptr : t.is_input(v) ? &inputs[v] : &t.constant(v);
-      out_shapes.push_back(given ? given->shape() : shapes[v - t.first_result()]);
-      out_dtypes.push_back(given ? given->dtype() : dtypes[v - t.first_result()]);
-    }
-    auto primitive = std::make_shared<Compiled>(t.nodes.back().primitive->stream(), entry);
-    auto outs = array::make_arrays(std::move(out_shapes), out_dtypes, primitive, inputs);
-    for (size_t i = 0; i < outs.size(); ++i) {
-      int v = t.outputs[i];
-      if (t.is_input(v)) outs[i] = inputs[v];
-      if (t.is_constant(v)) outs[i] = t.constant(v);
-    }
-    return outs;
-  }
-
   ArrayFn fun_;
   bool shapeless_;
   std::mutex mutex_;
-  Lru<std::string, std::shared_ptr<Entry>> entries_{kSignatures};
+  Lru<std::string, std::shared_ptr<PlannedTrace>> entries_{kSignatures};
   Lru<std::string, std::shared_ptr<const Traced>> generic_{kSignatures};
 };
 

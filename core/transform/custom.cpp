@@ -19,7 +19,7 @@ using VmapFn = std::function<std::pair<std::vector<array>, std::vector<int>>(
  * Its inputs are the outputs of the function, then the function's arguments; its outputs are those
  * outputs. A transformation asks the rules and never looks at how the outputs came about.
  */
-class CustomTransforms final : public Primitive {
+class CustomTransforms final : public Primitive, public PassThrough {
  public:
   CustomTransforms(Stream s, size_t n_outputs, ArrayFn fun, VjpFn vjp, JvpFn jvp, VmapFn vmap)
       : Primitive(s),

@@ -9,18 +9,12 @@
 #include "core/prim/reduce.h"
 #include "core/prim/shape.h"
 #include "core/prim/softmax.h"
-#include "core/transform/traced.h"
+#include "core/transform/rebuild.h"
 #include "mlx/utils.h"
 
 namespace mlx::core {
 
 namespace {
-
-const Broadcast* implicit_broadcast(const Primitive& p) {
-  if (typeid(p) != typeid(Broadcast)) return nullptr;
-  const auto& b = static_cast<const Broadcast&>(p);
-  return b.is_implicit() ? &b : nullptr;
-}
 
 bool is_elementwise(const Primitive& p) { return typeid(p) == typeid(Elementwise); }
 
@@ -65,7 +59,7 @@ bool is_shape_generic(const Traced& t) {
     for (int v : n.args) {
       if (stretched[v] && !elementwise) return false;
     }
-    if (implicit_broadcast(p)) {
+    if (is_implicit_broadcast(p)) {
       stretched[n.first] = 1;
       continue;
     }
@@ -79,73 +73,37 @@ bool is_shape_generic(const Traced& t) {
 }
 
 Traced respecialize(const Traced& t, const std::vector<array>& inputs) {
-  Traced out = t;
-  std::vector<array> values;  // placeholders: only shapes and dtypes count
-  values.reserve(t.n_values);
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    out.input_shapes[i] = inputs[i].shape();
-    values.push_back(array(inputs[i].shape(), inputs[i].dtype(), nullptr, {}));
-  }
-  values.insert(values.end(), t.constants.begin(), t.constants.end());
-
   std::vector<Shape> traced_shapes = t.input_shapes;
   for (const auto& c : t.constants) traced_shapes.push_back(c.shape());
   for (const auto& n : t.nodes)
     traced_shapes.insert(traced_shapes.end(), n.shapes.begin(), n.shapes.end());
 
-  // Where each value of t is among those of out, which gains and loses broadcasts.
-  std::vector<int> at(t.n_values), raw(t.n_values, -1);
+  Rebuilder out(inputs, t.constants);
+  std::vector<int> at(t.n_values);  // where each value of t is now
   for (int v = 0; v < t.first_result(); ++v) at[v] = v;
-  out.nodes.clear();
-  int next = t.first_result();
-  auto emit = [&](std::shared_ptr<Primitive> p, std::vector<int> args, std::vector<Shape> shapes,
-                  const std::vector<Dtype>& dtypes) {
-    Traced::Node node{std::move(p), std::move(args), next, std::move(shapes), dtypes};
-    for (size_t k = 0; k < node.shapes.size(); ++k)
-      values.push_back(array(node.shapes[k], node.dtypes[k], nullptr, {}));
-    next += static_cast<int>(node.shapes.size());
-    out.nodes.push_back(std::move(node));
-    return out.nodes.back().first;
-  };
-
   for (const auto& n : t.nodes) {
-    if (implicit_broadcast(*n.primitive)) {
-      raw[n.first] = n.args[0];  // decided anew by who uses it
+    if (is_implicit_broadcast(*n.primitive)) {
+      at[n.first] = at[n.args[0]];
       continue;
     }
     std::vector<int> args;
-    for (int v : n.args) args.push_back(at[raw[v] >= 0 ? raw[v] : v]);
-    if (is_elementwise(*n.primitive)) {
-      Shape full;
-      for (int v : args) full = broadcast_shapes(full, values[v].shape());
-      for (int& v : args) {
-        if (values[v].ndim() == 0 || values[v].shape() == full) continue;
-        Dtype t = values[v].dtype();
-        auto stretch = std::make_shared<Broadcast>(n.primitive->stream(), full, true);
-        v = emit(std::move(stretch), {v}, {full}, {t});
-      }
-      at[n.first] = emit(n.primitive, args, {full}, n.dtypes);
-      continue;
-    }
     std::vector<array> ins;
-    for (int v : args) ins.push_back(values[v]);
-    if (!takes_any_shape(*n.primitive)) {
-      std::vector<Shape> before;
-      for (int v : n.args) before.push_back(traced_shapes[v]);
-      check_same_fit(before, ins);
+    std::vector<Shape> before;
+    for (int v : n.args) {
+      args.push_back(at[v]);
+      ins.push_back(out.value(at[v]));
+      before.push_back(traced_shapes[v]);
     }
+    if (!is_elementwise(*n.primitive) && !takes_any_shape(*n.primitive))
+      check_same_fit(before, ins);
     auto* fielded = dynamic_cast<Fielded*>(n.primitive.get());
     auto p = fielded ? fielded->for_inputs(ins) : nullptr;
-    if (!p) p = n.primitive;
-    auto shapes = p->output_shapes(ins);
-    if (shapes.size() != n.shapes.size())
-      throw std::runtime_error("[compile] The number of outputs depends on shapes.");
-    int first = emit(p, args, std::move(shapes), n.dtypes);
+    int first = out.add(p ? p : n.primitive, args, n.dtypes);
     for (size_t k = 0; k < n.shapes.size(); ++k) at[n.first + k] = first + static_cast<int>(k);
   }
-  for (int& v : out.outputs) v = at[v];
-  out.n_values = next;
-  return out;
+  std::vector<int> outputs;
+  for (int v : t.outputs) outputs.push_back(at[v]);
+  return out.finish(std::move(outputs));
 }
 
 }  // namespace mlx::core

@@ -32,6 +32,12 @@ class Identity final : public ViewPrim<Identity> {
   }
 };
 
+/** Its outputs are its first inputs; what it adds is for transformations only. */
+class PassThrough {
+ public:
+  virtual ~PassThrough() = default;
+};
+
 /** Nodes equal to primals whose identity no other node shares, marked as tracers. */
 std::vector<array> make_tracers(const std::vector<array>& primals);
 

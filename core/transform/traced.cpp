@@ -5,8 +5,10 @@
 #include <string>
 #include <typeinfo>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/tracing.h"
+#include "core/transform/trace.h"
 #include "mlx/transforms.h"
 
 namespace mlx::core {
@@ -23,8 +25,8 @@ size_t mix(size_t seed, size_t v) {
 class Flattener {
  public:
   Flattener(const std::vector<array>& placeholders, const std::vector<array>& outputs,
-            bool simplify, bool fold_constants)
-      : simplify_(simplify) {
+            const TraceOptions& options, bool fold_constants)
+      : simplify_(options.simplify), see_through_(options.see_through) {
     for (const auto& p : placeholders) {
       number_[p.id()] = static_cast<int>(out_.input_shapes.size());
       out_.input_shapes.push_back(p.shape());
@@ -168,6 +170,10 @@ class Flattener {
       node.args.push_back(it->second);
     }
     auto outs = a.outputs();
+    if (see_through_ && dynamic_cast<const PassThrough*>(node.primitive.get())) {
+      for (size_t k = 0; k < outs.size(); ++k) number_[outs[k].id()] = node.args[k];
+      return;
+    }
     for (const auto& o : outs) {
       node.shapes.push_back(o.shape());
       node.dtypes.push_back(o.dtype());
@@ -200,6 +206,7 @@ class Flattener {
   }
 
   bool simplify_;
+  bool see_through_;
   Traced out_;
   std::vector<array> order_;
   Marks depends_;
@@ -258,17 +265,37 @@ std::vector<array> make_placeholders(const std::vector<array>& like) {
   return made;
 }
 
+std::vector<array> independent_nodes(const std::vector<array>& placeholders,
+                                     const std::vector<array>& outputs) {
+  std::unordered_set<std::uintptr_t> dependent;
+  dependent_nodes(placeholders, outputs, true, dependent);
+  std::unordered_set<std::uintptr_t> seen;
+  std::vector<array> stack, found;
+  auto visit = [&](const array& a) {
+    if (a.status() == array::unscheduled && a.has_primitive() && seen.insert(a.id()).second)
+      stack.push_back(a);
+  };
+  for (const auto& o : outputs) visit(o);
+  while (!stack.empty()) {
+    array a = std::move(stack.back());
+    stack.pop_back();
+    if (!dependent.count(a.id())) found.push_back(a);
+    for (const auto& in : a.inputs()) visit(in);
+  }
+  return found;
+}
+
 Traced flatten_trace(const std::vector<array>& placeholders, std::vector<array> outputs,
                      const TraceOptions& options) {
   std::optional<Traced> traced;
   if (options.simplify && options.fold) {
     try {
-      traced = Flattener(placeholders, outputs, true, true).take();
+      traced = Flattener(placeholders, outputs, options, true).take();
     } catch (const std::exception&) {
       // A constant that cannot be computed fails again, with its message, where it is used.
     }
   }
-  if (!traced) traced = Flattener(placeholders, outputs, options.simplify, false).take();
+  if (!traced) traced = Flattener(placeholders, outputs, options, false).take();
   drop_dead(*traced);
   return std::move(*traced);
 }

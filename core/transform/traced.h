@@ -48,13 +48,18 @@ struct Traced {
 };
 
 struct TraceOptions {
-  bool simplify = true;  // merge equal nodes and constants
-  bool fold = true;      // compute what depends on no input, once
+  bool simplify = true;      // merge equal nodes and constants
+  bool fold = true;          // compute what depends on no input, once
+  bool see_through = false;  // leave out what only transformations need: PassThrough
 };
 
 /** Flattens the graph that leads from placeholders to outputs; the graph's arrays are let go. */
 Traced flatten_trace(const std::vector<array>& placeholders, std::vector<array> outputs,
                      const TraceOptions& options);
+
+/** Nodes without a value that lead to outputs and that no placeholder leads to. */
+std::vector<array> independent_nodes(const std::vector<array>& placeholders,
+                                     const std::vector<array>& outputs);
 
 /** A placeholder for each array, to trace a function with. */
 std::vector<array> make_placeholders(const std::vector<array>& like);

@@ -27,4 +27,5 @@ void bind_linalg(nanobind::module_& m);
 void bind_io(nanobind::module_& m);
 void bind_transforms(nanobind::module_& m);
 void bind_compile(nanobind::module_& m);
+void bind_export(nanobind::module_& m);
 void bind_custom_function(nanobind::module_& m);
