@@ -31,6 +31,7 @@ class Convolution final : public Prim<Convolution> {
  public:
   Convolution(Stream s, ConvolutionGeometry geometry) : Prim(s), geometry_(std::move(geometry)) {}
   static constexpr const char* kName = "Convolution";
+  static constexpr bool kFromShapes = true;  // transposed ones pad by the size of the kernel
   auto fields() const { return std::tie(geometry_); }
   const ConvolutionGeometry& geometry() const { return geometry_; }
 

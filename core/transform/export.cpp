@@ -47,15 +47,15 @@ void tell(const ExportCallback& callback, const StoredFunction& f,
           const std::vector<array>& tensors) {
   using Named = std::vector<std::tuple<std::string, Shape, Dtype>>;
   std::vector<std::tuple<std::string, Shape, Dtype>> values;
-  auto add = [&](const StoredShape& rules, Dtype dtype) {
-    Shape shape;
-    for (const auto& r : rules) shape.push_back(static_cast<ShapeElem>(r.base));
+  auto add = [&](const Shape& shape, Dtype dtype) {
     values.emplace_back(letters(static_cast<int>(values.size())), shape, dtype);
   };
   Named inputs;
   std::vector<std::pair<std::string, std::string>> keywords;
   for (const auto& in : f.inputs) {
-    add(in.shape, in.dtype);
+    Shape shape;
+    for (const auto& rule : in.shape) shape.push_back(static_cast<ShapeElem>(rule.base));
+    add(shape, in.dtype);
     inputs.push_back(values.back());
     if (!in.keyword.empty()) keywords.emplace_back(in.keyword, std::get<0>(values.back()));
   }

@@ -76,7 +76,6 @@ class Encoder {
       text(n.name);
       list(n.leaves, [&](const StoredLeaf& l) { leaf(l); });
       integers(n.args);
-      list(n.shapes, [&](const StoredShape& s) { shape(s); });
       list(n.dtypes, [&](Dtype d) { dtype(d); });
     });
     integers(f.outputs);
@@ -183,10 +182,8 @@ class Decoder {
       node.name = text();
       node.leaves = list<StoredLeaf>([&] { return leaf(); });
       node.args = integers(n);
-      node.shapes = list<StoredShape>([&] { return shape(); });
       node.dtypes = list<Dtype>([&] { return dtype(); });
-      if (node.shapes.size() != node.dtypes.size() || node.shapes.empty())
-        fail("an operation's results are not complete");
+      if (node.dtypes.empty()) fail("an operation has no results");
       n += static_cast<int64_t>(node.dtypes.size());
       return node;
     });

@@ -21,12 +21,10 @@ class Rebuilder {
   Rebuilder(const std::vector<array>& inputs, std::vector<array> constants);
 
   /**
-   * The number of the first result. Shapes of results follow from the arguments; `expected` stands
-   * in where a primitive has no rule for them, and must agree otherwise. Throws
-   * std::invalid_argument where they do not, or the parameters don't fit the arguments.
+   * The number of the first result. Throws std::invalid_argument where the parameters don't fit the
+   * arguments.
    */
-  int add(std::shared_ptr<Primitive> p, std::vector<int> args, const std::vector<Dtype>& dtypes,
-          const std::vector<Shape>* expected = nullptr);
+  int add(std::shared_ptr<Primitive> p, std::vector<int> args, const std::vector<Dtype>& dtypes);
 
   /** A placeholder that shows shape and dtype of value v. */
   const array& value(int v) const { return values_[v]; }

@@ -3,9 +3,9 @@
 // Tracing is cheap, so a function is traced with each axis of its inputs one longer. Where that
 // gives the same operations, the axis is a free size; axes that only change together with others of
 // the same length are one size. Then all subsets of up to three sizes are one longer at once, and
-// every number of the trace (parameters, shapes, scalars) becomes the polynomial, linear in each
-// size, that those samples determine (Moebius inversion over the subsets). A last sample with all
-// sizes changed by different amounts checks it.
+// every number of the trace (parameters and scalars; shapes follow by themselves) becomes the
+// polynomial, linear in each size, that those samples determine (Moebius inversion over the
+// subsets). A last sample with all sizes changed by different amounts checks it.
 #include "core/transform/size_rules.h"
 
 #include <algorithm>
@@ -120,8 +120,6 @@ Numbers numbers_of(const Sample& s) {
       if (auto* v = std::get_if<int64_t>(&leaf)) n.whole.push_back(*v);
       if (auto* v = std::get_if<double>(&leaf)) n.real.push_back(*v);
     }
-    for (const auto& shape : s.nodes[i]->shapes)
-      n.whole.insert(n.whole.end(), shape.begin(), shape.end());
   }
   for (const auto& c : s.traced.constants) {
     if (c.ndim() == 0 && c.dtype() != complex64) n.real.push_back(c.item<double>());
@@ -509,11 +507,7 @@ StoredFunction stored(const Sample& s, const std::vector<array>& inputs, const S
       }
     }
     node.args = s.args[i];
-    for (const auto& shape : n.shapes) {
-      StoredShape rule;
-      for (auto d : shape) rule.push_back(whole_rule(d));
-      node.shapes.push_back(std::move(rule));
-    }
+    node.shapes = n.shapes;
     node.dtypes = n.dtypes;
     f.nodes.push_back(std::move(node));
   }

@@ -89,18 +89,10 @@ Traced StoredFunction::make(const std::vector<array>& given, const std::vector<i
         leaves.emplace_back(std::get<std::string>(leaf));
       }
     }
-    std::vector<Shape> shapes;
-    for (const auto& stored : node.shapes) {
-      Shape shape;
-      for (const auto& rule : stored)
-        shape.push_back(safe_cast<int64_t>(rule.at(change), "import_function"));
-      shapes.push_back(std::move(shape));
-    }
     std::vector<int> args;
     for (int v : node.args) args.push_back(at.at(v));
     FieldReader reader(leaves);
-    int first =
-        out.add(make_primitive(node.name, stream, reader), std::move(args), node.dtypes, &shapes);
+    int first = out.add(make_primitive(node.name, stream, reader), std::move(args), node.dtypes);
     for (size_t k = 0; k < node.dtypes.size(); ++k) at.push_back(first + static_cast<int>(k));
   }
   std::vector<int> results;

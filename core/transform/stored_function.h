@@ -64,8 +64,8 @@ struct StoredConstant {
 struct StoredNode {
   std::string name;
   std::vector<StoredLeaf> leaves;
-  std::vector<int> args;  // as in Traced
-  std::vector<StoredShape> shapes;
+  std::vector<int> args;      // as in Traced
+  std::vector<Shape> shapes;  // when it was traced; not kept in files: primitives have rules
   std::vector<Dtype> dtypes;
 };
 

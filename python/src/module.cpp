@@ -39,5 +39,22 @@ NB_MODULE(core, m) {
       [] { return nb::module_::import_("mlx.__array_api_info").attr("ArrayNamespaceInfo")(); },
       nb::sig("def __array_namespace_info__() -> typing.Any"),
       "What the array API standard lets a program ask: devices, dtypes, capabilities.");
+  m.def(
+      "capabilities",
+      [](nb::object name) {
+        return nb::module_::import_("mlx._capabilities").attr("capabilities")(name);
+      },
+      "name"_a.none() = nb::none(),
+      nb::sig("def capabilities(name: str | None = None) -> dict[str, typing.Any]"), R"(
+What works where: for each function its dtypes, and whether derivatives, vmap, compile and export are tested
+("yes", or why not), from the same table as docs/support.md. With ``name``, the entry of one function.
+
+Raises:
+    ValueError: if there is no such function.
+
+Example:
+    >>> mx.capabilities("exp")["vmap"]
+    'yes'
+)");
   m.attr("__version__") = mx::version();
 }

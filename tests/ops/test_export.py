@@ -22,6 +22,13 @@ STAYS_FIXED = {
     "array_equal",
     "einsum/trace",
     "split",
+    "fft.irfft",  # cut or extended to a given size
+    "fft.fftshift",  # by half a length, rounded down
+    "fft.ifftshift",
+    "conv2d",  # the size of the kernel: a larger one does not fit the image
+    "conv3d",
+    "conv_general",
+    "convolve",  # mode "same" cuts off half a length
     "unflatten",  # into parts of a fixed size: not every length has them
     "roll",  # by more than a length
 }
