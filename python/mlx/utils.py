@@ -6,7 +6,7 @@ trees. A leaf's path is its keys and positions joined by dots: in
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 _CONTAINERS = (dict, list, tuple)
 
@@ -107,6 +107,21 @@ def _flatten(node, path, is_leaf, put):
     put(path[1:], node)
 
 
+@overload
+def tree_flatten(
+    tree: Any,
+    prefix: str = "",
+    is_leaf: Callable[..., bool] | None = None,
+    destination: list[tuple[str, Any]] | None = None,
+) -> list[tuple[str, Any]]: ...
+@overload
+def tree_flatten(
+    tree: Any,
+    prefix: str = "",
+    is_leaf: Callable[..., bool] | None = None,
+    *,
+    destination: dict[str, Any],
+) -> dict[str, Any]: ...
 def tree_flatten(
     tree: Any,
     prefix: str = "",
