@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlx.core as mx
 
 _DTYPES = {
@@ -17,7 +19,7 @@ _GROUPS = {
 }
 
 
-def _check_device(device):
+def _check_device(device: Any) -> None:
     if device is not None and not isinstance(device, (mx.Device, mx.DeviceType)):
         raise TypeError(f"A device is needed, but {type(device).__name__} was given.")
 
@@ -31,7 +33,7 @@ class ArrayNamespaceInfo:
     def default_device(self) -> mx.Device:
         return mx.default_device()
 
-    def default_dtypes(self, *, device=None) -> dict:
+    def default_dtypes(self, *, device: Any = None) -> dict:
         _check_device(device)
         return {
             "real floating": mx.float32,
@@ -44,7 +46,7 @@ class ArrayNamespaceInfo:
         kinds = (mx.DeviceType.cpu, mx.DeviceType.gpu)
         return [mx.Device(k, i) for k in kinds for i in range(mx.device_count(k))]
 
-    def dtypes(self, *, device=None, kind=None) -> dict:
+    def dtypes(self, *, device: Any = None, kind: Any = None) -> dict:
         _check_device(device)
         kinds = tuple(_DTYPES) if kind is None else kind if isinstance(kind, tuple) else (kind,)
         out = {}

@@ -11,7 +11,7 @@ from typing import Any, overload
 _CONTAINERS = (dict, list, tuple)
 
 
-def _rebuild(sequence, items):
+def _rebuild(sequence: Any, items: Any) -> Any:
     """A list or (named) tuple of the type of ``sequence`` holding ``items``."""
     kind = type(sequence)
     return kind(*items) if hasattr(kind, "_fields") else kind(items)
@@ -73,7 +73,7 @@ def tree_map_with_path(
         {'w': ['w.0=3', 'w.1=4']}
     """
 
-    def below(key):
+    def below(key: Any) -> Any:
         return f"{path}.{key}" if path else str(key)
 
     if is_leaf is not None and is_leaf(tree):
@@ -94,7 +94,7 @@ def tree_map_with_path(
     return fn(path, tree, *rest)
 
 
-def _flatten(node, path, is_leaf, put):
+def _flatten(node: Any, path: Any, is_leaf: Any, put: Any) -> None:
     if is_leaf is None or not is_leaf(node):
         if isinstance(node, dict):
             for key, child in node.items():
@@ -152,7 +152,7 @@ def tree_flatten(
         destination = []
     if isinstance(destination, list):
 
-        def put(path, leaf):
+        def put(path: Any, leaf: Any) -> None:
             destination.append((path, leaf))
     elif isinstance(destination, dict):
         put = destination.__setitem__
@@ -185,7 +185,7 @@ def tree_unflatten(tree: list[tuple[str, Any]] | dict[str, Any]) -> Any:
     return _unflatten([(path.split("."), leaf) for path, leaf in pairs])
 
 
-def _unflatten(pairs):
+def _unflatten(pairs: Any) -> Any:
     """``pairs`` are (path as a list of keys, leaf)."""
     if not pairs:
         return []
@@ -201,7 +201,7 @@ def _unflatten(pairs):
     return [_unflatten(places[i]) if i in places else {} for i in range(max(places) + 1)]
 
 
-def tree_reduce(fn, tree, initializer=None, is_leaf=None):
+def tree_reduce(fn: Any, tree: Any, initializer: Any = None, is_leaf: Any = None) -> Any:
     """Fold the leaves of a tree, in order, into one value.
 
     Args:
@@ -223,11 +223,11 @@ def tree_reduce(fn, tree, initializer=None, is_leaf=None):
     return total
 
 
-def _is_empty(node):
+def _is_empty(node: Any) -> Any:
     return isinstance(node, _CONTAINERS) and len(node) == 0
 
 
-def tree_merge(tree_a, tree_b, merge_fn=None):
+def tree_merge(tree_a: Any, tree_b: Any, merge_fn: Any = None) -> Any:
     """Unite two trees: what only one of them has is taken from that one.
 
     Nothing (``None``) and an empty container stand for "this tree has no entry
@@ -246,7 +246,7 @@ def tree_merge(tree_a, tree_b, merge_fn=None):
     return _merge(tree_a, tree_b, merge_fn, "")
 
 
-def _merge(a, b, merge_fn, path):
+def _merge(a: Any, b: Any, merge_fn: Any, path: Any) -> Any:
     if _is_empty(a) and _is_empty(b):
         if type(a) is not type(b):
             raise ValueError(
@@ -261,7 +261,7 @@ def _merge(a, b, merge_fn, path):
     if b is None and a is not None:
         return a
 
-    def below(key):
+    def below(key: Any) -> Any:
         return f"{path}.{key}" if path else str(key)
 
     if isinstance(a, dict) and isinstance(b, dict):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlx.core as mx
-import mlx.nn as nn
 import mlx.optimizers as optim
+from mlx import nn
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 
@@ -47,7 +47,8 @@ def transformations() -> float:
     outs, tangents = mx.jvp(loss, [w, x], [w, x])
     again = mx.checkpoint(loss)(w, x)
     mx.eval(gradient, both, mapped, outs, tangents, again)
-    return float(compiled(w, x).item()) + float(value.item())
+    results = [compiled(w, x).item(), value.item()]
+    return sum(r for r in results if isinstance(r, float))
 
 
 def families() -> None:
@@ -103,7 +104,7 @@ def training() -> float:
         loss, grads = step(model, x, y)
         optimizer.update(model, grads)
         mx.eval(model.parameters(), optimizer.state)
-        last = float(loss.item())
+        last = loss.tolist()
     halves = tree_map(lambda p: p.astype(mx.float16), model.parameters())
     names = [name for name, _ in tree_flatten(halves)]
     model.update(tree_unflatten([(n, p) for n, p in tree_flatten(model.parameters())]))

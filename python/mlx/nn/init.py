@@ -8,7 +8,7 @@ Example:
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import mlx.core as mx
 
@@ -60,7 +60,7 @@ def identity(dtype: mx.Dtype = mx.float32) -> Callable[[mx.array], mx.array]:
     return initializer
 
 
-def _fans(a, where):
+def _fans(a: Any, where: Any) -> Any:
     """Inputs of an output value and outputs of an input value, for a weight
     ``(outputs, ..., inputs)``."""
     if a.ndim < 2:
@@ -69,7 +69,7 @@ def _fans(a, where):
     return a.shape[-1] * window, a.shape[0] * window
 
 
-def _fan(a, mode, where):
+def _fan(a: Any, mode: Any, where: Any) -> Any:
     fan_in, fan_out = _fans(a, where)
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"[init.{where}] mode must be fan_in or fan_out, not {mode!r}")

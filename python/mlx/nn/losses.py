@@ -2,14 +2,14 @@
 ``"mean"`` and ``"sum"`` make one number."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import mlx.core as mx
 
 Reduction = Literal["none", "mean", "sum"]
 
 
-def _reduce(loss: mx.array, reduction: Reduction = "none"):
+def _reduce(loss: mx.array, reduction: Reduction = "none") -> Any:
     if reduction == "none":
         return loss
     if reduction == "mean":
@@ -19,7 +19,7 @@ def _reduce(loss: mx.array, reduction: Reduction = "none"):
     raise ValueError(f"[losses] reduction must be 'none', 'mean' or 'sum', not {reduction!r}")
 
 
-def _same_shape(where, **arrays):
+def _same_shape(where: Any, **arrays: Any) -> None:
     (first, x), *others = arrays.items()
     for name, y in others:
         if y.shape != x.shape:
@@ -29,7 +29,7 @@ def _same_shape(where, **arrays):
             )
 
 
-def _weighted(where, loss, weights):
+def _weighted(where: Any, loss: Any, weights: Any) -> Any:
     if weights is None:
         return loss
     if weights.shape != loss.shape:
@@ -271,7 +271,7 @@ def triplet_loss(
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
     """
 
-    def distance(x, y):
+    def distance(x: Any, y: Any) -> Any:
         if p == 2:
             return mx.sqrt(mx.sum(mx.square(x - y), axis=axis) + eps)
         return mx.power(mx.sum(mx.power(mx.abs(x - y), p), axis=axis) + eps, 1 / p)

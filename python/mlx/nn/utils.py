@@ -11,7 +11,7 @@ from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_map, tree_reduce
 
 
-def _restore(container, replaced):
+def _restore(container: Any, replaced: Any) -> None:
     # A function of its own: a nested one that calls itself would keep the arrays alive until the
     # garbage collector runs, and a training step must leave nothing behind.
     items = container.items() if isinstance(container, dict) else enumerate(container)
@@ -22,7 +22,7 @@ def _restore(container, replaced):
             container[key] = replaced[id(value)]
 
 
-def _put_back(model, tracers, originals):
+def _put_back(model: Any, tracers: Any, originals: Any) -> None:
     """Undo that ``tracers`` stand in ``model`` in place of ``originals``, where they do.
 
     What the function itself assigned meanwhile stays.
@@ -30,11 +30,11 @@ def _put_back(model, tracers, originals):
     _restore(model, {id(tracer): array for tracer, array in zip(tracers, originals)})
 
 
-def _arrays(tree):
+def _arrays(tree: Any) -> Any:
     return [leaf for _, leaf in tree_flatten(tree)]
 
 
-def value_and_grad(model: Module, fn: Callable):
+def value_and_grad(model: Module, fn: Callable) -> Any:
     """A function that gives ``fn``'s value and its gradients for a model's parameters.
 
     Args:
@@ -57,13 +57,13 @@ def value_and_grad(model: Module, fn: Callable):
     """
 
     @wraps(fn)
-    def wrapped(*args, **kwargs):
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         parameters = model.trainable_parameters()
         # Taken now: tracing may put its own arrays into the tree that it is given.
         originals = _arrays(parameters)
         tracers = []
 
-        def call(traced, *inner_args, **inner_kwargs):
+        def call(traced: Any, *inner_args: Any, **inner_kwargs: Any) -> Any:
             tracers.extend(_arrays(traced))
             model.update(traced)
             return fn(*inner_args, **inner_kwargs)
@@ -78,7 +78,7 @@ def value_and_grad(model: Module, fn: Callable):
     return wrapped
 
 
-def checkpoint(module: Module, fn: Callable | None = None):
+def checkpoint(module: Module, fn: Callable | None = None) -> Any:
     """A version of a module that keeps only its inputs for the backward pass, which then
     computes what is inside again: less memory for more time.
 
@@ -97,7 +97,7 @@ def checkpoint(module: Module, fn: Callable | None = None):
     if fn is None:
         fn = module
 
-    def call(parameters, *args, **kwargs):
+    def call(parameters: Any, *args: Any, **kwargs: Any) -> Any:
         originals = _arrays(module.trainable_parameters())
         module.update(parameters)
         try:
@@ -107,7 +107,7 @@ def checkpoint(module: Module, fn: Callable | None = None):
 
     checkpointed = mx.checkpoint(call)
 
-    def wrapped(*args, **kwargs):
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         return checkpointed(module.trainable_parameters(), *args, **kwargs)
 
     # A module is callable without being a function: it has no __name__ to take over.
@@ -119,7 +119,7 @@ def average_gradients(
     group: mx.distributed.Group | None = None,
     all_reduce_size: int = 32 * 1024**2,
     communication_stream: mx.Stream | None = None,
-):
+) -> Any:
     """The mean of gradients over all processes.
 
     Args:
@@ -138,7 +138,7 @@ def average_gradients(
     if processes == 1:
         return gradients
 
-    def mean(x):
+    def mean(x: Any) -> Any:
         return mx.distributed.all_sum(x, group=group, stream=communication_stream) / processes
 
     if all_reduce_size <= 0:
@@ -167,7 +167,7 @@ def average_gradients(
 
 def clip_grad_norm_sharded(
     gradients: Any, max_norm: float, group: mx.distributed.Group | None = None
-):
+) -> Any:
     """:func:`mlx.optimizers.clip_grad_norm` for gradients of which each process holds a
     part, as those of :func:`mlx.nn.fully_shard`.
 
@@ -181,7 +181,7 @@ def clip_grad_norm_sharded(
     """
     group = group or mx.distributed.init()
 
-    def add(total, g):
+    def add(total: Any, g: Any) -> Any:
         return total + mx.square(g.astype(mx.float32)).sum()
 
     squares = tree_reduce(add, gradients, mx.array(0.0))

@@ -1,12 +1,13 @@
 """Adafactor: Adam with the mean squares of a matrix kept as one row and one column."""
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.optimizers.base import Optimizer
 
 
-def _rms(x):
+def _rms(x: Any) -> Any:
     return mx.sqrt(mx.mean(mx.square(x)))
 
 
@@ -44,7 +45,7 @@ class Adafactor(Optimizer):
         scale_parameter: bool = True,
         relative_step: bool = True,
         warmup_init: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         if learning_rate is not None:
             self._maybe_schedule("learning_rate", learning_rate)
@@ -57,7 +58,7 @@ class Adafactor(Optimizer):
         self.relative_step = relative_step
         self.warmup_init = warmup_init
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zeros for the mean squares, and for the mean of steps if there is one."""
         dtype = parameter.dtype
         if parameter.ndim >= 2:
@@ -69,7 +70,7 @@ class Adafactor(Optimizer):
         if self.beta_1 is not None:
             state["exp_avg"] = mx.zeros_like(parameter)
 
-    def _rate(self, size):
+    def _rate(self, size: Any) -> Any:
         """The learning rate for a parameter of root mean square ``size``."""
         if self.relative_step:
             if self.warmup_init:
@@ -82,14 +83,14 @@ class Adafactor(Optimizer):
         rate = rate.astype(size.dtype)
         return mx.maximum(self.eps[1], size) * rate if self.scale_parameter else rate
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         lr = self._rate(_rms(parameter))
         beta_2 = 1.0 - mx.power(self.step.astype(mx.float32), self.decay_rate)
         beta_2 = beta_2.astype(parameter.dtype)
         squares = mx.square(gradient) + self.eps[0]
 
-        def moved(mean, new):
+        def moved(mean: Any, new: Any) -> Any:
             return beta_2 * mean + (1 - beta_2) * new
 
         if gradient.ndim >= 2:

@@ -1,6 +1,7 @@
 """Adam and its relatives: steps scaled by a running measure of the gradient's size."""
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.optimizers.base import Optimizer
@@ -34,7 +35,7 @@ class Adam(Optimizer):
         betas: list[float] = [0.9, 0.999],  # noqa: B006
         eps: float = 1e-8,
         bias_correction: bool = False,
-    ):
+    ) -> None:
         if eps < 0:
             raise ValueError(f"[{type(self).__name__}] eps must not be negative, but is {eps}")
         super().__init__()
@@ -43,12 +44,12 @@ class Adam(Optimizer):
         self.eps = eps
         self.bias_correction = bias_correction
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zeros for ``m`` and ``v``."""
         state["m"] = mx.zeros_like(parameter)
         state["v"] = mx.zeros_like(parameter)
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         lr = self.learning_rate.astype(gradient.dtype)
         beta1, beta2 = self.betas
@@ -81,11 +82,11 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         bias_correction: bool = False,
-    ):
+    ) -> None:
         super().__init__(learning_rate, betas, eps, bias_correction)
         self.weight_decay = weight_decay
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         lr = self.learning_rate.astype(gradient.dtype)
         parameter = (1 - lr * self.weight_decay) * parameter
@@ -111,14 +112,14 @@ class Adamax(Adam):
         learning_rate: float | Callable[[mx.array], mx.array],
         betas: list[float] = [0.9, 0.999],  # noqa: B006
         eps: float = 1e-8,
-    ):
+    ) -> None:
         super().__init__(learning_rate, betas, eps)
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zeros for ``m`` and ``v``."""
         super().init_single(parameter, state)
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         lr = self.learning_rate.astype(gradient.dtype)
         beta1, beta2 = self.betas

@@ -1,12 +1,13 @@
 """Optimizers that divide by the root of a sum or mean of squared gradients."""
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.optimizers.base import Optimizer
 
 
-def _require(where, **least):
+def _require(where: Any, **least: Any) -> None:
     """Each ``name=(value, least, may be equal)``."""
     for name, (value, bound, equal) in least.items():
         if value < bound or (value == bound and not equal):
@@ -31,18 +32,18 @@ class RMSprop(Optimizer):
         learning_rate: float | Callable[[mx.array], mx.array],
         alpha: float = 0.99,
         eps: float = 1e-8,
-    ):
+    ) -> None:
         _require("RMSprop", alpha=(alpha, 0, True), eps=(eps, 0, True))
         super().__init__()
         self._maybe_schedule("learning_rate", learning_rate)
         self.alpha = alpha
         self.eps = eps
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zero for ``v``."""
         state["v"] = mx.zeros_like(parameter)
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         lr = self.learning_rate.astype(gradient.dtype)
         v = self.alpha * state["v"] + (1 - self.alpha) * mx.square(gradient)
@@ -66,17 +67,17 @@ class Adagrad(Optimizer):
         self,
         learning_rate: float | Callable[[mx.array], mx.array],
         eps: float = 1e-8,
-    ):
+    ) -> None:
         _require("Adagrad", eps=(eps, 0, True))
         super().__init__()
         self._maybe_schedule("learning_rate", learning_rate)
         self.eps = eps
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zero for ``v``."""
         state["v"] = mx.zeros_like(parameter)
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         lr = self.learning_rate.astype(gradient.dtype)
         v = state["v"] = state["v"] + mx.square(gradient)
@@ -103,19 +104,19 @@ class AdaDelta(Optimizer):
         learning_rate: float | Callable[[mx.array], mx.array],
         rho: float = 0.9,
         eps: float = 1e-6,
-    ):
+    ) -> None:
         _require("AdaDelta", rho=(rho, 0, True), eps=(eps, 0, True))
         super().__init__()
         self._maybe_schedule("learning_rate", learning_rate)
         self.rho = rho
         self.eps = eps
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zeros for ``v`` and ``u``."""
         state["v"] = mx.zeros_like(parameter)
         state["u"] = mx.zeros_like(parameter)
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         lr = self.learning_rate.astype(gradient.dtype)
         rho, u = self.rho, state["u"]

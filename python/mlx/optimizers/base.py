@@ -1,18 +1,19 @@
 """``Optimizer``: what all optimizers share."""
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_map, tree_reduce
 
 
-def _blank(tree):
+def _blank(tree: Any) -> Any:
     """An empty state for a subtree: a list for a sequence, else a dict."""
     return [] if isinstance(tree, (list, tuple)) else {}
 
 
-def _entry(state, key, tree):
+def _entry(state: Any, key: Any, tree: Any) -> Any:
     """The state at ``key``, made if it isn't there."""
     if isinstance(state, list):
         while len(state) <= key:
@@ -25,11 +26,11 @@ def _entry(state, key, tree):
     return state[key]
 
 
-def _items(tree):
+def _items(tree: Any) -> Any:
     return tree.items() if isinstance(tree, dict) else enumerate(tree)
 
 
-def _join(path, key):
+def _join(path: Any, key: Any) -> Any:
     return f"{path}.{key}" if path else str(key)
 
 
@@ -56,12 +57,12 @@ class Optimizer:
         ...         return parameter - self.learning_rate * mx.sign(gradient)
     """
 
-    def __init__(self, schedulers=None):
+    def __init__(self, schedulers: Any = None) -> None:
         self._initialized = False
         self._state = {"step": mx.array(0, mx.uint64)}
         self._schedulers: dict[str, Callable] = dict(schedulers or {})
 
-    def update(self, model: Module, gradients: dict):
+    def update(self, model: Module, gradients: dict) -> None:
         """Take a step: set the parameters of ``model`` that have gradients.
 
         Args:
@@ -70,7 +71,7 @@ class Optimizer:
         """
         model.update(self.apply_gradients(gradients, model))
 
-    def init(self, parameters: dict):
+    def init(self, parameters: dict) -> None:
         """Make the state of ``parameters``, where there is none yet. Steps do that by
         themselves; this is for having the state before the first.
 
@@ -83,7 +84,7 @@ class Optimizer:
         self._init(parameters, self._state)
         self._initialized = True
 
-    def _init(self, tree, state):
+    def _init(self, tree: Any, state: Any) -> None:
         for key, value in _items(tree):
             below = _entry(state, key, value)
             if isinstance(value, (dict, list, tuple)):
@@ -91,16 +92,16 @@ class Optimizer:
             elif not below:
                 self.init_single(value, below)
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Fill the empty ``state`` of one parameter. For subclasses to define."""
         raise NotImplementedError(f"{type(self).__name__} doesn't define init_single")
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> None:
         """The new value of one parameter; updates its ``state``. For subclasses to
         define."""
         raise NotImplementedError(f"{type(self).__name__} doesn't define apply_single")
 
-    def apply_gradients(self, gradients: dict, parameters: dict):
+    def apply_gradients(self, gradients: dict, parameters: dict) -> Any:
         """Take a step without changing anything but the state.
 
         Args:
@@ -119,7 +120,7 @@ class Optimizer:
         self._state["step"] = self.step + 1
         return self._apply(gradients, parameters, self._state)
 
-    def _check(self, gradients, parameters, path):
+    def _check(self, gradients: Any, parameters: Any, path: Any) -> None:
         """Refuse before anything has changed."""
         for key, gradient in _items(gradients):
             try:
@@ -141,8 +142,8 @@ class Optimizer:
                     f"{gradient.shape}, the parameter {parameter.shape}"
                 )
 
-    def _apply(self, gradients, parameters, state):
-        def one(key, gradient):
+    def _apply(self, gradients: Any, parameters: Any, state: Any) -> Any:
+        def one(key: Any, gradient: Any) -> Any:
             below = _entry(state, key, gradient)
             if isinstance(gradient, (dict, list, tuple)):
                 return self._apply(gradient, parameters[key], below)
@@ -156,27 +157,27 @@ class Optimizer:
         return type(gradients)([one(i, gradient) for i, gradient in enumerate(gradients)])
 
     @property
-    def state(self):
+    def state(self) -> Any:
         """The state, a dict: to be saved, or set from one that was."""
         return self._state
 
     @state.setter
-    def state(self, state: dict):
+    def state(self, state: dict) -> None:
         self._initialized = False
         self._state = state
 
     @property
-    def step(self):
+    def step(self) -> Any:
         """How many steps were taken, as an array."""
         return self.state["step"]
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The learning rate, as an array. A schedule sets it anew at each step."""
         return self.state["learning_rate"]
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: float | mx.array):
+    def learning_rate(self, learning_rate: float | mx.array) -> None:
         self.state["learning_rate"] = mx.array(learning_rate)
 
     def _maybe_schedule(self, name: str, param: float | Callable[[mx.array], mx.array]) -> None:
@@ -189,12 +190,12 @@ class Optimizer:
         self.state[name] = value if isinstance(value, mx.array) else mx.array(value)
 
 
-def _add_squares(total, gradient):
+def _add_squares(total: Any, gradient: Any) -> Any:
     # Squares of float16 gradients overflow from 256 on.
     return total + mx.square(gradient.astype(mx.float32)).sum()
 
 
-def clip_grad_norm(grads, max_norm):
+def clip_grad_norm(grads: Any, max_norm: Any) -> Any:
     """Scale gradients down so that their norm, all taken together, is at most ``max_norm``.
 
     Args:

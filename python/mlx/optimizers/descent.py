@@ -1,6 +1,7 @@
 """Optimizers with one running mean of the gradient: SGD with momentum, Lion."""
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.optimizers.base import Optimizer
@@ -32,7 +33,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         dampening: float = 0.0,
         nesterov: bool = False,
-    ):
+    ) -> None:
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("[SGD] nesterov needs momentum, and dampening to be 0")
         super().__init__()
@@ -42,11 +43,11 @@ class SGD(Optimizer):
         self.dampening = dampening
         self.nesterov = nesterov
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zero for ``v``."""
         state["v"] = mx.zeros_like(parameter)
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         if self.weight_decay != 0:
             gradient = gradient + self.weight_decay * parameter
@@ -80,17 +81,17 @@ class Lion(Optimizer):
         learning_rate: float | Callable[[mx.array], mx.array],
         betas: list[float] = [0.9, 0.99],  # noqa: B006
         weight_decay: float = 0.0,
-    ):
+    ) -> None:
         super().__init__()
         self._maybe_schedule("learning_rate", learning_rate)
         self.betas = betas
         self.weight_decay = weight_decay
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zero for ``m``."""
         state["m"] = mx.zeros_like(parameter)
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         lr = self.learning_rate.astype(gradient.dtype)
         beta1, beta2 = self.betas

@@ -1,5 +1,7 @@
 """Several optimizers for the parameters of one model."""
 
+from typing import Any
+
 import mlx.core as mx
 from mlx.optimizers.base import Optimizer
 from mlx.utils import tree_flatten, tree_merge, tree_unflatten
@@ -20,7 +22,7 @@ class MultiOptimizer(Optimizer):
         ... )
     """
 
-    def __init__(self, optimizers, filters: list = []):  # noqa: B006
+    def __init__(self, optimizers: Any, filters: list = []) -> None:  # noqa: B006
         super().__init__()
         if len(optimizers) == 0:
             raise ValueError("[MultiOptimizer] at least one optimizer is needed")
@@ -33,7 +35,7 @@ class MultiOptimizer(Optimizer):
         self.optimizers = list(optimizers)
         self.filters = [*filters, lambda path, value: True]
 
-    def _split(self, tree):
+    def _split(self, tree: Any) -> Any:
         """A tree for each optimizer, ``{}`` for one that gets nothing."""
         parts = [[] for _ in self.optimizers]
         for path, value in tree_flatten(tree):
@@ -41,13 +43,13 @@ class MultiOptimizer(Optimizer):
             parts[takes].append((path, value))
         return [tree_unflatten(part) if part else {} for part in parts]
 
-    def init(self, parameters: dict):
+    def init(self, parameters: dict) -> None:
         """Make the state of all optimizers."""
         for optimizer, part in zip(self.optimizers, self._split(parameters)):
             optimizer.init(part)
         self._initialized = True
 
-    def apply_gradients(self, gradients: dict, parameters: dict):
+    def apply_gradients(self, gradients: dict, parameters: dict) -> Any:
         """Take a step with each optimizer; see :meth:`Optimizer.apply_gradients`."""
         self._check(gradients, parameters, "")
         updated = {}
@@ -56,12 +58,12 @@ class MultiOptimizer(Optimizer):
         return updated
 
     @property
-    def state(self):
+    def state(self) -> Any:
         """``{"states": [...]}``, the states of the optimizers."""
         return {"states": [optimizer.state for optimizer in self.optimizers]}
 
     @state.setter
-    def state(self, state):
+    def state(self, state: Any) -> None:
         states = state.get("states") if isinstance(state, dict) else None
         if not isinstance(states, (list, tuple)) or len(states) != len(self.optimizers):
             raise ValueError(
@@ -72,16 +74,16 @@ class MultiOptimizer(Optimizer):
             optimizer.state = single
 
     @property
-    def step(self):
+    def step(self) -> Any:
         """How many steps were taken, as an array."""
         return self.optimizers[0].step
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The learning rate of the first optimizer; setting it sets that of all."""
         return self.optimizers[0].learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: float | mx.array):
+    def learning_rate(self, learning_rate: float | mx.array) -> None:
         for optimizer in self.optimizers:
             optimizer.learning_rate = learning_rate

@@ -1,6 +1,7 @@
 """Muon: momentum made orthogonal."""
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.optimizers.base import Optimizer
@@ -40,7 +41,7 @@ class Muon(Optimizer):
         weight_decay: float = 0.01,
         nesterov: bool = True,
         ns_steps: int = 5,
-    ):
+    ) -> None:
         super().__init__()
         self._maybe_schedule("learning_rate", learning_rate)
         self.momentum = momentum
@@ -48,11 +49,11 @@ class Muon(Optimizer):
         self.nesterov = nesterov
         self.ns_steps = ns_steps
 
-    def init_single(self, parameter: mx.array, state: dict):
+    def init_single(self, parameter: mx.array, state: dict) -> None:
         """Zero for ``v``."""
         state["v"] = mx.zeros_like(parameter)
 
-    def _orthogonal(self, x):
+    def _orthogonal(self, x: Any) -> Any:
         """Move all singular values of a matrix towards 1.
 
         Each step applies an odd polynomial to them. Its coefficients are those of the
@@ -68,7 +69,7 @@ class Muon(Optimizer):
             x = mx.addmm(a * x, square, x, beta=1.0, alpha=1.0)
         return x.T if tall else x
 
-    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
+    def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> Any:
         """One step of one parameter."""
         if self.weight_decay != 0:
             gradient = gradient + self.weight_decay * parameter

@@ -3,6 +3,7 @@ rate. Any function of an array will do as one; these are the usual ones."""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 
@@ -15,7 +16,7 @@ def exponential_decay(init: float, decay_rate: float) -> Callable:
         array(0.025, dtype=float32)
     """
 
-    def schedule(step):
+    def schedule(step: Any) -> Any:
         return init * decay_rate**step
 
     return schedule
@@ -32,7 +33,7 @@ def step_decay(init: float, decay_rate: float, step_size: int) -> Callable:
     if step_size < 1:
         raise ValueError(f"[step_decay] step_size must be at least 1, not {step_size}")
 
-    def schedule(step):
+    def schedule(step: Any) -> Any:
         return init * (decay_rate ** (step // step_size))
 
     return schedule
@@ -50,7 +51,7 @@ def cosine_decay(init: float, decay_steps: int, end: float = 0.0) -> Callable:
     if decay_steps < 1:
         raise ValueError(f"[cosine_decay] decay_steps must be at least 1, not {decay_steps}")
 
-    def schedule(step):
+    def schedule(step: Any) -> Any:
         progress = mx.minimum(step, decay_steps) * (math.pi / decay_steps)
         return end + 0.5 * (1.0 + mx.cos(progress)) * (init - end)
 
@@ -67,7 +68,7 @@ def linear_schedule(init: float, end: float, steps: int) -> Callable:
     if steps < 1:
         raise ValueError(f"[linear_schedule] steps must be at least 1, not {steps}")
 
-    def schedule(step):
+    def schedule(step: Any) -> Any:
         return mx.minimum(step, steps) * ((end - init) / steps) + init
 
     return schedule
@@ -94,7 +95,7 @@ def join_schedules(schedules: list[Callable], boundaries: list[int]) -> Callable
             f"not {len(boundaries)}"
         )
 
-    def schedule(step):
+    def schedule(step: Any) -> Any:
         value = schedules[0](step)
         for boundary, later in zip(boundaries, schedules[1:]):
             # A step before the boundary isn't negative for the later schedule: steps are

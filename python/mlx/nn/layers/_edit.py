@@ -3,30 +3,32 @@
 A plan is a list of (container, key, new value).
 """
 
+from typing import Any
+
 import mlx.core as mx
 
 
-def _join(path, key):
+def _join(path: Any, key: Any) -> Any:
     return f"{path}.{key}" if path else str(key)
 
 
-def _at(root, path):
+def _at(root: Any, path: Any) -> Any:
     kind = type(root).__name__
     return f"{kind} at {path!r}" if path else kind
 
 
-def _is_nothing(value):
+def _is_nothing(value: Any) -> Any:
     """An empty container stands for a place where nothing is to change."""
     return isinstance(value, (dict, list, tuple)) and len(value) == 0
 
 
-def _describe(value):
+def _describe(value: Any) -> Any:
     if isinstance(value, mx.array):
         return f"array of shape {value.shape}"
     return type(value).__name__
 
 
-def _children(current, new, sequences):
+def _children(current: Any, new: Any, sequences: Any) -> Any:
     """Pairs (key, new value) of a container, or None where the two don't match."""
     if isinstance(current, dict) and isinstance(new, dict):
         return list(new.items())
@@ -35,7 +37,9 @@ def _children(current, new, sequences):
     return None
 
 
-def _plan(root, tree, strict, method, kind, sequences, decide):
+def _plan(
+    root: Any, tree: Any, strict: Any, method: Any, kind: Any, sequences: Any, decide: Any
+) -> Any:
     """Walks ``tree`` beside ``root``.
 
     ``decide(container, key, new)`` says what becomes of an entry: True to write it, False to go
@@ -43,7 +47,7 @@ def _plan(root, tree, strict, method, kind, sequences, decide):
     """
     plan, open_ = [], [(root, tree, "")]
 
-    def fail(path, text):
+    def fail(path: Any, text: Any) -> None:
         if strict:
             raise ValueError(f"[Module.{method}] {_at(root, path)}: {text}")
 
@@ -77,13 +81,13 @@ def _plan(root, tree, strict, method, kind, sequences, decide):
     return plan
 
 
-def _names(current, kind):
+def _names(current: Any, kind: Any) -> Any:
     """What a message lists: for modules, only what may hold some."""
     names = [k for k, v in current.items() if kind == "parameter" or isinstance(v, (dict, list))]
     return ", ".join(map(str, names)) or "none"
 
 
-def _decide_parameter(container, key, new):
+def _decide_parameter(container: Any, key: Any, new: Any) -> Any:
     current = container[key]
     if not isinstance(current, mx.array):
         return False
@@ -96,17 +100,17 @@ def _decide_parameter(container, key, new):
     return True
 
 
-def plan_parameters(root, parameters, strict):
+def plan_parameters(root: Any, parameters: Any, strict: Any) -> Any:
     """What to write where so that ``root`` gets the arrays of the tree ``parameters``."""
     sequences = (list, tuple)
     return _plan(root, parameters, strict, "update", "parameter", sequences, _decide_parameter)
 
 
-def plan_modules(root, modules, strict):
+def plan_modules(root: Any, modules: Any, strict: Any) -> Any:
     """What to write where so that ``root`` gets the modules of the tree ``modules``."""
     from mlx.nn.layers.base import Module
 
-    def decide(container, key, new):
+    def decide(container: Any, key: Any, new: Any) -> Any:
         if not isinstance(new, Module):
             return False
         current = container[key]

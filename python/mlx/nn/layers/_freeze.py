@@ -1,8 +1,10 @@
 """Which parameters of a module are trained: the ``_no_grad`` set of each module names
 those that aren't."""
 
+from typing import Any
 
-def _check_names(module, keys, recurse):
+
+def _check_names(module: Any, keys: Any, recurse: Any) -> None:
     modules = module.modules() if recurse else [module]
     names = sorted({name for m in modules for name in m._local_parameter_names()})
     for key in keys:
@@ -14,14 +16,14 @@ def _check_names(module, keys, recurse):
             )
 
 
-def set_frozen(module, frozen, recurse, keys, strict):
+def set_frozen(module: Any, frozen: Any, recurse: Any, keys: Any, strict: Any) -> Any:
     """``Module.freeze`` and, with ``frozen`` false, ``Module.unfreeze``."""
     if keys is not None:
         keys = [keys] if isinstance(keys, str) else list(keys)
         if strict:
             _check_names(module, keys, recurse)
 
-    def one(_, m):
+    def one(_: Any, m: Any) -> None:
         if frozen:
             m._no_grad.update(m._local_parameter_names() if keys is None else keys)
         elif keys is None:

@@ -1,12 +1,13 @@
 """A module's parameters from and to files."""
 
 import os
+from typing import Any
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
 
-def _read(file_or_weights):
+def _read(file_or_weights: Any) -> Any:
     """What messages call it, and ``{path: array}``."""
     if not isinstance(file_or_weights, (str, os.PathLike)):
         return "weights", dict(file_or_weights)
@@ -19,7 +20,7 @@ def _read(file_or_weights):
     return source, weights
 
 
-def fitting_weights(module, file_or_weights, strict):
+def fitting_weights(module: Any, file_or_weights: Any, strict: Any) -> Any:
     """The ``(path, array)`` pairs that ``module`` has a place for.
 
     A ``ValueError`` lists all that is wrong at once; ``strict`` as in
@@ -52,7 +53,7 @@ def fitting_weights(module, file_or_weights, strict):
     return [(name, value) for name, value in weights.items() if name in have]
 
 
-def write_weights(module, file):
+def write_weights(module: Any, file: Any) -> None:
     """Write all parameters; the file's ending says how."""
     file = os.fspath(file)
     weights = tree_flatten(module.parameters(), destination={})

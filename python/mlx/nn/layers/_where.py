@@ -6,18 +6,19 @@ on its way up adds its child's name, so the message ends with the path.
 """
 
 import functools
+from typing import Any
 
 # Exceptions whose only argument is the text they print.
 _PLAIN = (ValueError, TypeError, IndexError, RuntimeError, MemoryError, NotImplementedError)
 
 
 class _Trail:
-    def __init__(self, text, module):
+    def __init__(self, text: Any, module: Any) -> None:
         self.text = text
         self.module = module
         self.path = ""
 
-    def climb(self, parent):
+    def climb(self, parent: Any) -> None:
         if parent is self.module:
             return
         names = [name for name, child in parent._named_children() if child is self.module]
@@ -25,12 +26,12 @@ class _Trail:
         self.path = f"{name}.{self.path}" if self.path else name
         self.module = parent
 
-    def message(self):
+    def message(self) -> Any:
         kind = type(self.module).__name__
         return f"{self.text}\n  in {kind}{'.' + self.path if self.path else ''}"
 
 
-def _annotate(error, module):
+def _annotate(error: Any, module: Any) -> None:
     if type(error) not in _PLAIN or len(error.args) != 1 or not isinstance(error.args[0], str):
         return
     trail = getattr(error, "_module_trail", None)
@@ -41,11 +42,11 @@ def _annotate(error, module):
     error.args = (trail.message(),)
 
 
-def locate_errors(call):
+def locate_errors(call: Any) -> Any:
     """``call`` (a module's ``__call__``) whose errors end with where they came up."""
 
     @functools.wraps(call)
-    def located(self, *args, **kwargs):
+    def located(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return call(self, *args, **kwargs)
         except Exception as error:

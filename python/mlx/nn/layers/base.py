@@ -13,7 +13,7 @@ from mlx.nn.layers._where import locate_errors
 from mlx.utils import tree_flatten, tree_unflatten
 
 
-def _is_floating(dtype):
+def _is_floating(dtype: mx.Dtype) -> bool:
     return mx.issubdtype(dtype, mx.floating)
 
 
@@ -43,20 +43,20 @@ class Module(dict):
         ['hidden.weight', 'hidden.bias', 'out.weight', 'out.bias']
     """
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         call = cls.__dict__.get("__call__")
         if isinstance(call, FunctionType):
             cls.__call__ = locate_errors(call)
 
-    def __init__(self):
+    def __init__(self) -> None:
         """To be called first in the ``__init__`` of every subclass."""
         self._no_grad = set()
         self._training = True
 
     # Attributes and entries.
 
-    def __getattr__(self, key: str):
+    def __getattr__(self, key: str) -> Any:
         # Only reached when the ordinary look-up found nothing.
         if key in self:
             return self[key]
@@ -65,7 +65,7 @@ class Module(dict):
             hint = ": call super().__init__() first in __init__"
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{key}'{hint}")
 
-    def __setattr__(self, key: str, val: Any):
+    def __setattr__(self, key: str, val: Any) -> None:
         if isinstance(val, (mx.array, dict, list, tuple)) and not isinstance(
             getattr(type(self), key, None), property
         ):
@@ -76,7 +76,7 @@ class Module(dict):
             super().__setattr__(key, val)
             self.pop(key, None)
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         if name in self:
             del self[name]
         elif name in self.__dict__:
@@ -88,19 +88,19 @@ class Module(dict):
         """What ``repr`` shows between the parentheses, before the children."""
         return ""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = [f"{type(self).__name__}({self._extra_repr()}"]
         for name, child in tree_flatten(self.children(), is_leaf=self.is_module):
             lines.append(indent(f"({name}): {child!r}", "  "))
         return "\n".join(lines) + ("\n)" if len(lines) > 1 else ")")
 
     @property
-    def training(self):
+    def training(self) -> bool:
         """Whether the module is in training mode (:meth:`train`)."""
         return self._training
 
     @property
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """The module's entries themselves: changing this dict changes the module.
 
         It holds every array, parameter or not, so it is what to hand to
@@ -112,22 +112,22 @@ class Module(dict):
     # Selecting.
 
     @staticmethod
-    def is_module(value):
+    def is_module(value: Any) -> bool:
         """Whether ``value`` is a ``Module``."""
         return isinstance(value, Module)
 
     @staticmethod
-    def valid_child_filter(module, key, value):
+    def valid_child_filter(module: "Module", key: str, value: Any) -> bool:
         """Keep what can hold modules."""
         return isinstance(value, (dict, list))
 
     @staticmethod
-    def valid_parameter_filter(module, key, value):
+    def valid_parameter_filter(module: "Module", key: str, value: Any) -> bool:
         """Keep arrays and what can hold them, unless private (``_name``)."""
         return isinstance(value, (dict, list, mx.array)) and not key.startswith("_")
 
     @staticmethod
-    def trainable_parameter_filter(module, key, value):
+    def trainable_parameter_filter(module: "Module", key: str, value: Any) -> bool:
         """Keep what :meth:`valid_parameter_filter` keeps and isn't frozen."""
         return key not in module._no_grad and Module.valid_parameter_filter(module, key, value)
 
@@ -136,7 +136,7 @@ class Module(dict):
         filter_fn: Callable[["Module", str, Any], bool],
         map_fn: Callable | None = None,
         is_leaf_fn: Callable[["Module", str, Any], bool] | None = None,
-    ):
+    ) -> Any:
         """Select entries, however deep, and map them.
 
         Args:
@@ -152,7 +152,7 @@ class Module(dict):
             A ``dict`` nested as the module is.
         """
 
-        def convert(module, key, value):
+        def convert(module: Any, key: Any, value: Any) -> Any:
             if is_leaf_fn is None:
                 leaf = not isinstance(value, (dict, list))
             else:
@@ -170,42 +170,42 @@ class Module(dict):
                 f"is not a leaf, but it is of type {type(value).__name__}"
             )
 
-        def below(module, key, value):
+        def below(module: Any, key: Any, value: Any) -> Any:
             return convert(module, key, value) if filter_fn(module, key, value) else {}
 
-        def entries(module):
+        def entries(module: Any) -> Any:
             return {k: convert(module, k, v) for k, v in module.items() if filter_fn(module, k, v)}
 
         return entries(self)
 
-    def parameters(self):
+    def parameters(self) -> dict[str, Any]:
         """All arrays of this module and the modules in it, as a tree."""
         return self.filter_and_map(self.valid_parameter_filter)
 
-    def trainable_parameters(self):
+    def trainable_parameters(self) -> dict[str, Any]:
         """The parameters that aren't frozen, as a tree."""
         return self.filter_and_map(self.trainable_parameter_filter)
 
-    def children(self):
+    def children(self) -> dict[str, Any]:
         """The modules directly in this one, as a tree."""
         return self.filter_and_map(
             self.valid_child_filter, is_leaf_fn=lambda _, __, value: isinstance(value, Module)
         )
 
-    def leaf_modules(self):
+    def leaf_modules(self) -> dict[str, Any]:
         """The modules that contain no further module, as a tree."""
 
-        def is_leaf(_, __, value):
+        def is_leaf(_: Any, __: Any, value: Any) -> Any:
             return isinstance(value, Module) and not any(value._named_children())
 
         return self.filter_and_map(self.valid_child_filter, is_leaf_fn=is_leaf)
 
-    def _named_children(self, prefix: str = ""):
+    def _named_children(self, prefix: str = "") -> Any:
         return tree_flatten(
             self.children(), prefix=f".{prefix}" if prefix else "", is_leaf=self.is_module
         )
 
-    def named_modules(self):
+    def named_modules(self) -> list[tuple[str, "Module"]]:
         """``(path, module)`` of this module, whose path is ``""``, and all below it.
 
         A module comes before those in it, the last child first.
@@ -218,7 +218,7 @@ class Module(dict):
             stack.extend(module._named_children(path))
         return found
 
-    def modules(self):
+    def modules(self) -> list["Module"]:
         """This module and all below it, in the order of :meth:`named_modules`."""
         return [module for _, module in self.named_modules()]
 
@@ -288,14 +288,14 @@ class Module(dict):
         """
         keep = filter_fn or self.valid_parameter_filter
 
-        def arrays(module, key, value):
+        def arrays(module: Any, key: Any, value: Any) -> Any:
             return isinstance(value, (dict, list, mx.array)) and keep(module, key, value)
 
         return self.update(self.filter_and_map(arrays, map_fn))
 
     def set_dtype(
         self, dtype: mx.Dtype, predicate: Callable[[mx.Dtype], bool] | None = _is_floating
-    ):
+    ) -> None:
         """Cast parameters to ``dtype``.
 
         Args:
@@ -304,7 +304,7 @@ class Module(dict):
                 default floating point ones are. ``None`` casts all.
         """
 
-        def cast(x):
+        def cast(x: Any) -> Any:
             return x.astype(dtype) if predicate is None or predicate(x.dtype) else x
 
         self.apply(cast)
@@ -323,20 +323,20 @@ class Module(dict):
         """Switch to evaluation: ``train(False)``."""
         return self.train(False)
 
-    def _set_training_mode(self, mode):
+    def _set_training_mode(self, mode: bool) -> None:
         self._training = mode
 
     # Freezing.
 
-    def _local_parameter_names(self):
+    def _local_parameter_names(self) -> list[str]:
         """Dotted names of the arrays that belong to this module itself."""
 
-        def keep(module, key, value):
+        def keep(module: Any, key: Any, value: Any) -> Any:
             return not isinstance(value, Module) and self.valid_parameter_filter(module, key, value)
 
         return [name for name, _ in tree_flatten(self.filter_and_map(keep))]
 
-    def _never_trained(self):
+    def _never_trained(self) -> tuple[str, ...]:
         """Names that stay frozen whatever is unfrozen: statistics, packed weights."""
         return ()
 
@@ -406,6 +406,6 @@ class Module(dict):
         fitting = fitting_weights(self, file_or_weights, strict)
         return self.update(tree_unflatten(fitting), strict=False) if fitting else self
 
-    def save_weights(self, file: str):
+    def save_weights(self, file: str) -> None:
         """Write all parameters to a ``.npz`` or ``.safetensors`` file."""
         write_weights(self, file)

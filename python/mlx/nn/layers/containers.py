@@ -1,5 +1,8 @@
 """Containers of modules."""
 
+from typing import Any
+
+import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 
@@ -15,11 +18,11 @@ class Sequential(Module):
         (3, 2)
     """
 
-    def __init__(self, *modules):
+    def __init__(self, *modules: Any) -> None:
         super().__init__()
         self.layers = list(modules)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         for layer in self.layers:
             x = layer(x)
         return x

@@ -1,12 +1,13 @@
 """Convolutions. Channels are the last axis, of inputs and of weights."""
 
 import math
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 
-def spread(value, n, name, where):
+def spread(value: Any, n: Any, name: str, where: Any) -> Any:
     """``value`` as a tuple of ``n`` ints, one for each spatial axis."""
     if isinstance(value, int):
         return (value,) * n
@@ -16,13 +17,13 @@ def spread(value, n, name, where):
     return value
 
 
-def init_weight(out_channels, kernel_size, in_channels):
+def init_weight(out_channels: Any, kernel_size: Any, in_channels: Any) -> Any:
     """Uniform between -k and k, ``k = (in_channels * kernel elements) ** -0.5``."""
     limit = math.sqrt(1 / (in_channels * math.prod(kernel_size)))
     return mx.random.uniform(-limit, limit, (out_channels, *kernel_size, in_channels))
 
 
-def channels_per_group(in_channels, out_channels, groups, where):
+def channels_per_group(in_channels: Any, out_channels: Any, groups: Any, where: Any) -> Any:
     if groups < 1 or in_channels % groups or out_channels % groups:
         raise ValueError(
             f"[{where}] the input channels ({in_channels}) and the output channels "
@@ -66,7 +67,7 @@ class Conv1d(Module):
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         inputs = channels_per_group(in_channels, out_channels, groups, "Conv1d")
         self.weight = init_weight(
@@ -79,7 +80,7 @@ class Conv1d(Module):
         self.stride = stride
         self.groups = groups
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"{self.weight.shape[-1] * self.groups}, {self.weight.shape[0]}, "
             f"kernel_size={self.weight.shape[1]}, stride={self.stride}, "
@@ -87,7 +88,7 @@ class Conv1d(Module):
             f"groups={self.groups}, bias={'bias' in self}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups)
         return y + self["bias"] if "bias" in self else y
 
@@ -115,7 +116,7 @@ class Conv2d(Module):
         dilation: int | tuple = 1,
         groups: int = 1,
         bias: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         inputs = channels_per_group(in_channels, out_channels, groups, "Conv2d")
         self.weight = init_weight(
@@ -128,7 +129,7 @@ class Conv2d(Module):
         self.dilation = dilation
         self.groups = groups
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"{self.weight.shape[-1] * self.groups}, {self.weight.shape[0]}, "
             f"kernel_size={self.weight.shape[1:-1]}, stride={self.stride}, "
@@ -136,7 +137,7 @@ class Conv2d(Module):
             f"groups={self.groups}, bias={'bias' in self}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv2d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups)
         return y + self["bias"] if "bias" in self else y
 
@@ -163,7 +164,7 @@ class Conv3d(Module):
         padding: int | tuple = 0,
         dilation: int | tuple = 1,
         bias: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         self.weight = init_weight(
             out_channels, spread(kernel_size, 3, "kernel_size", "Conv3d"), in_channels
@@ -174,13 +175,13 @@ class Conv3d(Module):
         self.stride = spread(stride, 3, "stride", "Conv3d")
         self.dilation = dilation
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"{self.weight.shape[-1]}, {self.weight.shape[0]}, "
             f"kernel_size={self.weight.shape[1:-1]}, stride={self.stride}, "
             f"padding={self.padding}, dilation={self.dilation}, bias={'bias' in self}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation)
         return y + self["bias"] if "bias" in self else y

@@ -1,5 +1,7 @@
 """Transposed convolutions: the gradients of convolutions as layers, which upsample."""
 
+from typing import Any
+
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.convolution import init_weight, spread
@@ -10,7 +12,16 @@ class _ConvTranspose(Module):
 
     _axes: int
 
-    def _set_up(self, channels, kernel_size, stride, padding, dilation, output_padding, bias):
+    def _set_up(
+        self,
+        channels: Any,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        output_padding: Any,
+        bias: Any,
+    ) -> None:
         inputs, outputs = channels
         each = self._spread
         self.weight = init_weight(outputs, each("kernel_size", kernel_size, True), inputs)
@@ -21,13 +32,13 @@ class _ConvTranspose(Module):
         self.output_padding = each("output_padding", output_padding)
         self.dilation = dilation
 
-    def _spread(self, name, value, always=False):
+    def _spread(self, name: str, value: Any, always: Any = False) -> Any:
         """One value for each axis; the settings of a single axis stay plain numbers."""
         if self._axes == 1 and not always:
             return value
         return spread(value, self._axes, name, type(self).__name__)
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         kernel_size = self.weight.shape[1] if self._axes == 1 else self.weight.shape[1:-1]
         return (
             f"{self.weight.shape[-1]}, {self.weight.shape[0]}, kernel_size={kernel_size}, "
@@ -35,7 +46,7 @@ class _ConvTranspose(Module):
             f"output_padding={self.output_padding}, bias={'bias' in self}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         operation = getattr(mx, f"conv_transpose{self._axes}d")
         y = operation(
             x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding
@@ -81,7 +92,7 @@ class ConvTranspose1d(_ConvTranspose):
         dilation: int = 1,
         output_padding: int = 0,
         bias: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         channels = (in_channels, out_channels)
         self._set_up(channels, kernel_size, stride, padding, dilation, output_padding, bias)
@@ -111,7 +122,7 @@ class ConvTranspose2d(_ConvTranspose):
         dilation: int | tuple = 1,
         output_padding: int | tuple = 0,
         bias: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         channels = (in_channels, out_channels)
         self._set_up(channels, kernel_size, stride, padding, dilation, output_padding, bias)
@@ -141,7 +152,7 @@ class ConvTranspose3d(_ConvTranspose):
         dilation: int | tuple = 1,
         output_padding: int | tuple = 0,
         bias: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         channels = (in_channels, out_channels)
         self._set_up(channels, kernel_size, stride, padding, dilation, output_padding, bias)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers._shard import KINDS, chooser, part_of, shard, sum_gradients
@@ -33,7 +34,7 @@ def shard_inplace(
     *,
     segments: int | list = 1,
     group: mx.distributed.Group | None = None,
-):
+) -> None:
     """Keep only this process's part of a module's parameters.
 
     The module stays what it is: it must itself know how to work with its parts.
@@ -57,7 +58,7 @@ def shard_linear(
     *,
     segments: int | list = 1,
     group: mx.distributed.Group | None = None,
-):
+) -> Any:
     """A new layer with this process's part of a linear one, which communicates.
 
     Args:
@@ -105,7 +106,7 @@ class AllToShardedLinear(Module):
         output_dims: int,
         bias: bool = True,
         group: mx.distributed.Group | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.group = group or mx.distributed.init()
         rows = part_of("AllToShardedLinear", "an output", output_dims, self.group)
@@ -134,7 +135,7 @@ class AllToShardedLinear(Module):
         *,
         segments: int | list = 1,
         group: mx.distributed.Group | None = None,
-    ):
+    ) -> Any:
         """This process's part of a :class:`Linear`; see :func:`shard_linear`."""
         group = group or mx.distributed.init()
         output_dims, input_dims = linear_layer.weight.shape
@@ -166,7 +167,7 @@ class ShardedToAllLinear(Module):
         output_dims: int,
         bias: bool = True,
         group: mx.distributed.Group | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.group = group or mx.distributed.init()
         columns = part_of("ShardedToAllLinear", "an input", input_dims, self.group)
@@ -193,7 +194,7 @@ class ShardedToAllLinear(Module):
         *,
         segments: int | list = 1,
         group: mx.distributed.Group | None = None,
-    ):
+    ) -> Any:
         """This process's part of a :class:`Linear`; see :func:`shard_linear`."""
         group = group or mx.distributed.init()
         output_dims, input_dims = linear_layer.weight.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers._shard import KINDS, chooser, part_of, shard, sum_gradients
@@ -15,7 +16,16 @@ class _QuantizedSharded(_Packed):
 
     _kind = ""
 
-    def __init__(self, input_dims, output_dims, bias, group_size, bits, mode, group):
+    def __init__(
+        self,
+        input_dims: Any,
+        output_dims: Any,
+        bias: Any,
+        group_size: Any,
+        bits: Any,
+        mode: Any,
+        group: Any,
+    ) -> None:
         super().__init__()
         self.group = group or mx.distributed.init()
         name = type(self).__name__
@@ -30,10 +40,10 @@ class _QuantizedSharded(_Packed):
             self.bias = mx.zeros((output_dims,))
         self.freeze()
 
-    def _never_trained(self):
+    def _never_trained(self) -> Any:
         return self._local_parameter_names()
 
-    def unfreeze(self, *args, **kwargs):
+    def unfreeze(self, *args: Any, **kwargs: Any) -> Any:
         """:meth:`Module.unfreeze`, but this layer's own arrays stay frozen."""
         return super().unfreeze(*args, **kwargs)
 
@@ -48,7 +58,7 @@ class _QuantizedSharded(_Packed):
         )
 
     @classmethod
-    def _from_layer(cls, layer, segments, group):
+    def _from_layer(cls, layer: Any, segments: Any, group: Any) -> Any:
         group = group or mx.distributed.init()
         output_dims, inputs = layer.weight.shape
         made = cls(
@@ -87,7 +97,7 @@ class QuantizedAllToShardedLinear(_QuantizedSharded):
         bits: int = 4,
         mode: str = "affine",
         group: mx.distributed.Group | None = None,
-    ):
+    ) -> None:
         super().__init__(input_dims, output_dims, bias, group_size, bits, mode, group)
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -101,7 +111,7 @@ class QuantizedAllToShardedLinear(_QuantizedSharded):
         *,
         segments: int | list = 1,
         group: mx.distributed.Group | None = None,
-    ):
+    ) -> Any:
         """This process's part of a :class:`QuantizedLinear`; see :func:`shard_linear`."""
         return cls._from_layer(quantized_linear_layer, segments, group)
 
@@ -130,7 +140,7 @@ class QuantizedShardedToAllLinear(_QuantizedSharded):
         bits: int = 4,
         mode: str = "affine",
         group: mx.distributed.Group | None = None,
-    ):
+    ) -> None:
         super().__init__(input_dims, output_dims, bias, group_size, bits, mode, group)
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -144,6 +154,6 @@ class QuantizedShardedToAllLinear(_QuantizedSharded):
         *,
         segments: int | list = 1,
         group: mx.distributed.Group | None = None,
-    ):
+    ) -> Any:
         """This process's part of a :class:`QuantizedLinear`; see :func:`shard_linear`."""
         return cls._from_layer(quantized_linear_layer, segments, group)

@@ -1,11 +1,13 @@
 """Layers that set a random part of their input to zero while training."""
 
+from typing import Any
+
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 
 class _Dropout(Module):
-    def __init__(self, p):
+    def __init__(self, p: Any) -> None:
         super().__init__()
         if not 0 <= p < 1:
             raise ValueError(
@@ -13,17 +15,17 @@ class _Dropout(Module):
             )
         self._p_1 = 1 - p
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"p={1 - self._p_1}"
 
-    def _drop(self, x, mask_shape):
+    def _drop(self, x: Any, mask_shape: Any) -> Any:
         keep = self._p_1
         if keep == 1 or not self.training:
             return x
         mask = mx.random.bernoulli(p=keep, shape=mask_shape)
         return mx.where(mask, x * (1 / keep), 0)
 
-    def _drop_channels(self, x, ranks):
+    def _drop_channels(self, x: Any, ranks: Any) -> Any:
         """One decision for each sample and channel, whatever the position."""
         if x.ndim not in ranks:
             raise ValueError(
@@ -49,7 +51,7 @@ class Dropout(_Dropout):
         array([1, 2], dtype=float32)
     """
 
-    def __init__(self, p: float = 0.5):
+    def __init__(self, p: float = 0.5) -> None:
         super().__init__(p)
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -70,7 +72,7 @@ class Dropout2d(_Dropout):
         (2, 8, 8, 3)
     """
 
-    def __init__(self, p: float = 0.5):
+    def __init__(self, p: float = 0.5) -> None:
         super().__init__(p)
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -88,7 +90,7 @@ class Dropout3d(_Dropout):
         (2, 4, 8, 8, 3)
     """
 
-    def __init__(self, p: float = 0.5):
+    def __init__(self, p: float = 0.5) -> None:
         super().__init__(p)
 
     def __call__(self, x: mx.array) -> mx.array:

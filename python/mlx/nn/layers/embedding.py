@@ -1,6 +1,7 @@
 """Looking up vectors."""
 
 import math
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
@@ -24,17 +25,17 @@ class Embedding(Module):
         (1, 2, 8)
     """
 
-    def __init__(self, num_embeddings: int, dims: int):
+    def __init__(self, num_embeddings: int, dims: int) -> None:
         super().__init__()
         self.weight = mx.random.normal((num_embeddings, dims), scale=math.sqrt(1.0 / dims))
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return self["weight"][x]
 
-    def as_linear(self, x):
+    def as_linear(self, x: Any) -> Any:
         """Use the table as the weight of a linear layer without bias: how a language
         model with tied embeddings turns hidden states into logits.
 
@@ -48,7 +49,7 @@ class Embedding(Module):
         bits: int | None = None,
         mode: str = "affine",
         quantize_input: bool = False,
-    ):
+    ) -> Any:
         """A :class:`QuantizedEmbedding` of the same vectors; the arguments are those of
         :meth:`Linear.to_quantized`, but an index can't be quantised."""
         if quantize_input:

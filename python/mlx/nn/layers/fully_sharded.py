@@ -3,24 +3,26 @@ one a process."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_unflatten
 
 
-def _gatherer(group, compute_dtype, dtypes):
+def _gatherer(group: Any, compute_dtype: Any, dtypes: Any) -> Any:
     """Parts to whole arrays; on the way back, gradients of whole arrays to parts of
     their mean over the processes."""
     size = group.size()
 
-    def gather(*parts):
+    def gather(*parts: Any) -> Any:
         whole = [mx.distributed.all_gather(part, group=group) for part in parts]
         return [w.astype(compute_dtype) for w in whole] if compute_dtype else whole
 
     gather_function = mx.custom_function(gather)
 
     @gather_function.vjp
-    def scatter(parts, cotangents, _):
+    def scatter(parts: Any, cotangents: Any, _: Any) -> Any:
         return [
             mx.distributed.sum_scatter(c.astype(dtype), group=group) / size
             for c, dtype in zip(cotangents, dtypes)
@@ -55,7 +57,7 @@ class FullyShardedModule(Module):
         module: Module,
         group: mx.distributed.Group | None = None,
         compute_dtype: mx.Dtype | None = None,
-    ):
+    ) -> None:
         super().__init__()
         group = group or mx.distributed.init()
         size, rank = group.size(), group.rank()
@@ -74,10 +76,10 @@ class FullyShardedModule(Module):
         object.__setattr__(self, "_paths", [name for name, _ in flat])
         self._gather_fn = _gatherer(group, compute_dtype, [value.dtype for _, value in flat])
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"num_sharded_params={len(self._paths)}"
 
-    def _with_whole(self, call, args, kwargs):
+    def _with_whole(self, call: Any, args: Any, kwargs: Any) -> Any:
         parts = tree_flatten(self.module.parameters(), destination={})
         parts = {name: parts[name] for name in self._paths}
         whole = self._gather_fn(*parts.values())
@@ -87,10 +89,10 @@ class FullyShardedModule(Module):
         finally:
             self.module.update(tree_unflatten(list(parts.items())))
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> mx.array:
         return self._with_whole(self.module, args, kwargs)
 
-    def as_linear(self, *args, **kwargs):
+    def as_linear(self, *args: Any, **kwargs: Any) -> Any:
         """The wrapped module's ``as_linear`` (see :class:`Embedding`)."""
         return self._with_whole(self.module.as_linear, args, kwargs)
 

@@ -65,7 +65,7 @@ class Linear(Module):
         bits: int | None = None,
         mode: str = "affine",
         quantize_input: bool = False,
-    ):
+    ) -> Any:
         """A layer with the same weights, quantised.
 
         Args:

@@ -3,6 +3,8 @@
 They differ in the axes that the mean and the variance are taken over.
 """
 
+from typing import Any
+
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
@@ -23,7 +25,7 @@ class InstanceNorm(Module):
         (2, 8, 8, 3)
     """
 
-    def __init__(self, dims: int, eps: float = 1e-5, affine: bool = False):
+    def __init__(self, dims: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__()
         if affine:
             self.weight = mx.ones((dims,))
@@ -31,7 +33,7 @@ class InstanceNorm(Module):
         self.dims = dims
         self.eps = eps
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"{self.dims}, eps={self.eps}, affine={'weight' in self}"
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -64,7 +66,9 @@ class LayerNorm(Module):
         array([[-0.999995, 0.999995]], dtype=float32)
     """
 
-    def __init__(self, dims: int, eps: float = 1e-5, affine: bool = True, bias: bool = True):
+    def __init__(
+        self, dims: int, eps: float = 1e-5, affine: bool = True, bias: bool = True
+    ) -> None:
         super().__init__()
         if affine:
             self.weight = mx.ones((dims,))
@@ -73,10 +77,10 @@ class LayerNorm(Module):
         self.eps = eps
         self.dims = dims
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"{self.dims}, eps={self.eps}, affine={'weight' in self}"
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return mx.fast.layer_norm(x, self.get("weight"), self.get("bias"), self.eps)
 
 
@@ -97,15 +101,15 @@ class RMSNorm(Module):
         array([[0.848528, 1.13137]], dtype=float32)
     """
 
-    def __init__(self, dims: int, eps: float = 1e-5):
+    def __init__(self, dims: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.weight = mx.ones((dims,))
         self.eps = eps
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"{self.weight.shape[0]}, eps={self.eps}"
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return mx.fast.rms_norm(x, self["weight"], self.eps)
 
 
@@ -136,7 +140,7 @@ class GroupNorm(Module):
         eps: float = 1e-5,
         affine: bool = True,
         pytorch_compatible: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         if dims % num_groups != 0:
             raise ValueError(
@@ -150,13 +154,13 @@ class GroupNorm(Module):
         self.eps = eps
         self.pytorch_compatible = pytorch_compatible
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"{self.num_groups}, {self.dims}, eps={self.eps}, affine={'weight' in self}, "
             f"pytorch_compatible={self.pytorch_compatible}"
         )
 
-    def _over_groups(self, values):
+    def _over_groups(self, values: Any) -> Any:
         """The mean over its group for each channel of ``(N, dims)``, as ``(N, 1, dims)``."""
         count, size = len(values), self.dims // self.num_groups
         axis = 2 if self.pytorch_compatible else 1
@@ -164,7 +168,7 @@ class GroupNorm(Module):
         mean = values.reshape(shape).mean(axis=axis, keepdims=True)
         return mx.broadcast_to(mean, shape).reshape(count, 1, self.dims)
 
-    def _normalise(self, x):
+    def _normalise(self, x: Any) -> Any:
         # Channel by channel first, and then over the channels of a group: the passes over x go
         # through memory in its own order, whichever channels make a group.
         wide = x.reshape(x.shape[0], -1, self.dims)
@@ -174,7 +178,7 @@ class GroupNorm(Module):
         var = self._over_groups(centred.square().mean(axis=1))
         return (centred * mx.rsqrt(var + self.eps)).astype(x.dtype).reshape(x.shape)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         if x.ndim < 2 or x.shape[-1] != self.dims:
             raise ValueError(
                 f"[GroupNorm] the input must be (N, ..., {self.dims}), not of shape {x.shape}"
@@ -214,7 +218,7 @@ class BatchNorm(Module):
         momentum: float = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         self.num_features = num_features
         self.eps = eps
@@ -228,14 +232,14 @@ class BatchNorm(Module):
             self.running_var = mx.ones((num_features,))
             self.freeze(keys=["running_mean", "running_var"], recurse=False)
 
-    def _never_trained(self):
+    def _never_trained(self) -> Any:
         return [name for name in ("running_mean", "running_var") if name in self]
 
-    def unfreeze(self, *args, **kwargs):
+    def unfreeze(self, *args: Any, **kwargs: Any) -> Any:
         """:meth:`Module.unfreeze`, but the running statistics stay frozen."""
         return super().unfreeze(*args, **kwargs)
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
             f"affine={'weight' in self}, track_running_stats={self.track_running_stats}"

@@ -1,10 +1,12 @@
 """Pooling: the mean or the maximum of windows. Channels are the last axis."""
 
+from typing import Any
+
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 
-def _spread(value, n, name, where):
+def _spread(value: Any, n: Any, name: str, where: Any) -> Any:
     if isinstance(value, int):
         return (value,) * n
     if (
@@ -22,7 +24,7 @@ class _Pool(Module):
 
     _rank = 0
 
-    def __init__(self, kernel_size, stride, padding):
+    def __init__(self, kernel_size: Any, stride: Any, padding: Any) -> None:
         super().__init__()
         where = type(self).__name__
         self._kernel_size = _spread(kernel_size, self._rank, "kernel_size", where)
@@ -38,10 +40,10 @@ class _Pool(Module):
             if min(values) < least:
                 raise ValueError(f"[{where}] '{name}' must be at least {least}, not {values}")
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"kernel_size={self._kernel_size}, stride={self._stride}, padding={self._padding}"
 
-    def _windows(self, x, padding_value):
+    def _windows(self, x: Any, padding_value: Any) -> Any:
         """``x`` as a view ``(N, *output, *kernel, C)``, and the kernel's axes in it.
 
         Windows that don't overlap are a reshape, others a strided view: nothing is
@@ -86,14 +88,14 @@ class _Pool(Module):
 
 
 class _MaxPool(_Pool):
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         least = -float("inf") if mx.issubdtype(x.dtype, mx.floating) else mx.iinfo(x.dtype).min
         windows, axes = self._windows(x, least)
         return mx.max(windows, axis=axes)
 
 
 class _AvgPool(_Pool):
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         windows, axes = self._windows(x, 0)
         return mx.mean(windows, axis=axes)
 
@@ -118,7 +120,7 @@ class MaxPool1d(_MaxPool):
         kernel_size: int | tuple[int],
         stride: int | tuple[int] | None = None,
         padding: int | tuple[int] = 0,
-    ):
+    ) -> None:
         super().__init__(kernel_size, stride, padding)
 
 
@@ -137,7 +139,7 @@ class MaxPool2d(_MaxPool):
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int] | None = None,
         padding: int | tuple[int, int] | None = 0,
-    ):
+    ) -> None:
         super().__init__(kernel_size, stride, padding)
 
 
@@ -156,7 +158,7 @@ class MaxPool3d(_MaxPool):
         kernel_size: int | tuple[int, int, int],
         stride: int | tuple[int, int, int] | None = None,
         padding: int | tuple[int, int, int] | None = 0,
-    ):
+    ) -> None:
         super().__init__(kernel_size, stride, padding)
 
 
@@ -180,7 +182,7 @@ class AvgPool1d(_AvgPool):
         kernel_size: int | tuple[int],
         stride: int | tuple[int] | None = None,
         padding: int | tuple[int] = 0,
-    ):
+    ) -> None:
         super().__init__(kernel_size, stride, padding)
 
 
@@ -199,7 +201,7 @@ class AvgPool2d(_AvgPool):
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int] | None = None,
         padding: int | tuple[int, int] | None = 0,
-    ):
+    ) -> None:
         super().__init__(kernel_size, stride, padding)
 
 
@@ -218,5 +220,5 @@ class AvgPool3d(_AvgPool):
         kernel_size: int | tuple[int, int, int],
         stride: int | tuple[int, int, int] | None = None,
         padding: int | tuple[int, int, int] | None = 0,
-    ):
+    ) -> None:
         super().__init__(kernel_size, stride, padding)

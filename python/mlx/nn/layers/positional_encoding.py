@@ -1,6 +1,7 @@
 """Telling a transformer where its tokens are."""
 
 import math
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
@@ -28,17 +29,17 @@ class RoPE(Module):
 
     def __init__(
         self, dims: int, traditional: bool = False, base: float = 10000, scale: float = 1.0
-    ):
+    ) -> None:
         super().__init__()
         self.dims = dims
         self.traditional = traditional
         self.base = base
         self.scale = scale
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"{self.dims}, traditional={self.traditional}"
 
-    def __call__(self, x, offset: int = 0):
+    def __call__(self, x: mx.array, offset: int = 0) -> mx.array:
         return mx.fast.rope(
             x,
             self.dims,
@@ -77,7 +78,7 @@ class SinusoidalPositionalEncoding(Module):
         scale: float | None = None,
         cos_first: bool = False,
         full_turns: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         if dims < 2 or dims % 2:
             raise ValueError(
@@ -92,7 +93,7 @@ class SinusoidalPositionalEncoding(Module):
         self.scale = scale or math.sqrt(2 / dims)
         self.cos_first = cos_first
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         angle = x[..., None] * self._sigmas
         parts = [mx.sin(angle), mx.cos(angle)]
         if self.cos_first:
@@ -121,7 +122,7 @@ class ALiBi(Module):
         num_heads: int,
         offset: int = 0,
         dtype: mx.Dtype = mx.float32,
-    ):
+    ) -> Any:
         """The bias ``(1, num_heads, q_sequence_length - offset, k_sequence_length)`` of
         the queries from position ``offset`` on."""
         queries = mx.arange(offset, q_sequence_length)
@@ -130,7 +131,7 @@ class ALiBi(Module):
         return (-distance * ALiBi.create_alibi_slope(num_heads)).astype(dtype)[None]
 
     @staticmethod
-    def create_alibi_slope(num_heads: int, dtype: mx.Dtype = mx.float32):
+    def create_alibi_slope(num_heads: int, dtype: mx.Dtype = mx.float32) -> Any:
         """The slopes ``(num_heads, 1, 1)``.
 
         For a power of two, head ``k`` (from 1) has ``2 ** (-8 k / num_heads)``. Other
@@ -138,14 +139,14 @@ class ALiBi(Module):
         slope of the power above, as the paper's authors do.
         """
 
-        def slopes(heads):
+        def slopes(heads: Any) -> Any:
             return [2.0 ** (-8.0 * k / heads) for k in range(1, heads + 1)]
 
         below = 1 << (num_heads.bit_length() - 1)
         values = slopes(below) + slopes(2 * below)[::2][: num_heads - below]
         return mx.array(values, dtype=dtype)[:, None, None]
 
-    def __call__(self, attention_scores, offset=0, mask=None):
+    def __call__(self, attention_scores: Any, offset: Any = 0, mask: Any = None) -> mx.array:
         bias = self.create_alibi_matrix(
             q_sequence_length=attention_scores.shape[-2] + offset,
             k_sequence_length=attention_scores.shape[-1],

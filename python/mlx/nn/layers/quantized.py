@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
@@ -11,7 +12,7 @@ from mlx.utils import tree_map_with_path
 _DEFAULTS = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}
 
 
-def _settle(mode, group_size, bits):
+def _settle(mode: Any, group_size: Any, bits: Any) -> Any:
     if mode not in _DEFAULTS:
         raise ValueError(f"[quantize] unknown mode {mode!r}; there are {', '.join(_DEFAULTS)}")
     default_group_size, default_bits = _DEFAULTS[mode]
@@ -26,7 +27,7 @@ def quantize(
     mode: str = "affine",
     quantize_input: bool = False,
     class_predicate: Callable[[str, Module], bool | dict] | None = None,
-):
+) -> None:
     """Replace the layers of a model that can be quantised, in place.
 
     Those are the leaf modules with a method ``to_quantized``: :class:`Linear`,
@@ -54,7 +55,7 @@ def quantize(
     if quantize_input:
         arguments["quantize_input"] = True
 
-    def replace(path, module):
+    def replace(path: Any, module: Any) -> Any:
         if class_predicate is None:
             choice = hasattr(module, "to_quantized")
         else:
@@ -84,7 +85,7 @@ class _Packed(Module):
     one value for each group of a row.
     """
 
-    def _never_trained(self):
+    def _never_trained(self) -> Any:
         # Integers have no gradient; the float8 scales are stored as uint8.
         return [
             name
@@ -92,7 +93,7 @@ class _Packed(Module):
             if name in self and not mx.issubdtype(self[name].dtype, mx.floating)
         ]
 
-    def _pack(self, weight, group_size, bits, mode):
+    def _pack(self, weight: Any, group_size: Any, bits: Any, mode: Any) -> None:
         self.group_size, self.bits = _settle(mode, group_size, bits)
         self.mode = mode
         self.weight, self.scales, *biases = mx.quantize(
@@ -101,13 +102,13 @@ class _Packed(Module):
         if biases and biases[0] is not None:
             self.biases = biases[0]
 
-    def _packed_dims(self):
+    def _packed_dims(self) -> Any:
         return self.weight.shape[-1] * 32 // self.bits
 
-    def _format(self):
+    def _format(self) -> Any:
         return f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
 
-    def _times_transposed(self, x):
+    def _times_transposed(self, x: Any) -> Any:
         """``x @ weight.T``, unpacking on the way."""
         return mx.quantized_matmul(
             x,
@@ -145,7 +146,7 @@ class QuantizedEmbedding(_Packed):
         group_size: int | None = None,
         bits: int | None = None,
         mode: str = "affine",
-    ):
+    ) -> None:
         super().__init__()
         self.num_embeddings = num_embeddings
         self.dims = dims
@@ -153,10 +154,10 @@ class QuantizedEmbedding(_Packed):
         self._pack(weight, group_size, bits, mode)
         self.freeze()
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return f"{self.num_embeddings}, {self.dims}, {self._format()}"
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         biases = self.get("biases")
         return mx.dequantize(
             self["weight"][x],
@@ -167,7 +168,7 @@ class QuantizedEmbedding(_Packed):
             mode=self.mode,
         )
 
-    def as_linear(self, x):
+    def as_linear(self, x: Any) -> Any:
         """Use the table as the weight of a linear layer: see :meth:`Embedding.as_linear`."""
         return self._times_transposed(x)
 
@@ -178,7 +179,7 @@ class QuantizedEmbedding(_Packed):
         group_size: int | None = None,
         bits: int | None = None,
         mode: str = "affine",
-    ):
+    ) -> Any:
         """Quantise the vectors of an :class:`Embedding`; that layer is left as it is."""
         layer = cls(*embedding_layer.weight.shape, group_size, bits, mode=mode)
         layer._pack(embedding_layer.weight, group_size, bits, mode)
@@ -211,7 +212,7 @@ class QuantizedLinear(_Packed):
         group_size: int | None = None,
         bits: int | None = None,
         mode: str = "affine",
-    ):
+    ) -> None:
         super().__init__()
         limit = math.sqrt(1 / input_dims)
         weight = mx.random.uniform(-limit, limit, (output_dims, input_dims))
@@ -220,13 +221,13 @@ class QuantizedLinear(_Packed):
             self.bias = mx.zeros((output_dims,))
         self.freeze()
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"input_dims={self._packed_dims()}, output_dims={self.weight.shape[0]}, "
             f"bias={'bias' in self}, {self._format()}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = self._times_transposed(x)
         return y + self["bias"] if "bias" in self else y
 
@@ -237,7 +238,7 @@ class QuantizedLinear(_Packed):
         group_size: int | None = None,
         bits: int | None = None,
         mode: str = "affine",
-    ):
+    ) -> Any:
         """Quantise the weight of a :class:`Linear`; that layer is left as it is."""
         output_dims, input_dims = linear_layer.weight.shape
         layer = cls(input_dims, output_dims, False, group_size, bits, mode=mode)
@@ -272,7 +273,7 @@ class QQLinear(Module):
         group_size: int | None = None,
         bits: int | None = None,
         mode: str = "nvfp4",
-    ):
+    ) -> None:
         super().__init__()
         self.group_size, self.bits = _settle(mode, group_size, bits)
         self.mode = mode
@@ -281,7 +282,7 @@ class QQLinear(Module):
         self._quantized = False
         self._dtype = self.weight.dtype
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         output_dims, input_dims = self.weight.shape
         if self._quantized:
             input_dims = input_dims * 32 // self.bits
@@ -290,7 +291,7 @@ class QQLinear(Module):
             f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
         )
 
-    def quantize(self):
+    def quantize(self) -> None:
         """Pack the weight, if it isn't."""
         if not self._quantized:
             self._dtype = self.weight.dtype
@@ -299,7 +300,7 @@ class QQLinear(Module):
             )
             self._quantized = True
 
-    def dequantize(self):
+    def dequantize(self) -> None:
         """Unpack the weight, if it is packed, to the type it had."""
         if self._quantized:
             self.weight = mx.dequantize(
@@ -313,14 +314,14 @@ class QQLinear(Module):
             del self.scales
             self._quantized = False
 
-    def _set_training_mode(self, mode: bool):
+    def _set_training_mode(self, mode: bool) -> None:
         super()._set_training_mode(mode)
         if mode:
             self.dequantize()
         else:
             self.quantize()
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return mx.qqmm(
             x,
             self["weight"],
@@ -337,7 +338,7 @@ class QQLinear(Module):
         group_size: int | None = None,
         bits: int | None = None,
         mode: str = "nvfp4",
-    ):
+    ) -> Any:
         """A layer with the weight of a :class:`Linear`, which must have no bias."""
         if "bias" in linear_layer:
             raise NotImplementedError("[QQLinear] a bias is not supported")

@@ -6,13 +6,14 @@ are one operation of the core, forwards and backwards (``core/prim/recurrent.h``
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.activations import ReLU, Tanh, relu, tanh
 from mlx.nn.layers.base import Module
 
 
-def _check(layer, x, input_size, **states):
+def _check(layer: Any, x: Any, input_size: Any, **states: Any) -> None:
     if x.ndim < 2 or x.shape[-1] != input_size:
         raise ValueError(
             f"[{type(layer).__name__}] the input must be (L, {input_size}) or "
@@ -26,19 +27,19 @@ def _check(layer, x, input_size, **states):
             )
 
 
-def _project(x, weight, bias):
+def _project(x: Any, weight: Any, bias: Any) -> Any:
     """``x @ weight.T + bias`` for all steps at once."""
     return x @ weight.T if bias is None else mx.addmm(bias, x, weight.T)
 
 
-def _known(function):
+def _known(function: Any) -> Any:
     """The core's name of a nonlinearity that it has steps for, or None."""
     if function in (tanh, mx.tanh) or type(function) is Tanh:
         return "tanh"
     return "relu" if function is relu or type(function) is ReLU else None
 
 
-def _steps(inputs):
+def _steps(inputs: Any) -> Any:
     """The single steps of ``(..., L, H)``. A split, not slices: its gradient joins those of
     the steps once, where each slice's would be as large as the whole."""
     if inputs.shape[-2] == 0:
@@ -75,7 +76,7 @@ class RNN(Module):
         hidden_size: int,
         bias: bool = True,
         nonlinearity: Callable | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.nonlinearity = nonlinearity or tanh
         if not callable(self.nonlinearity):
@@ -86,13 +87,13 @@ class RNN(Module):
         self.Whh = mx.random.uniform(-limit, limit, (hidden_size, hidden_size))
         self.bias = mx.random.uniform(-limit, limit, (hidden_size,)) if bias else None
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"input_dims={self.Wxh.shape[1]}, hidden_size={self.hidden_size}, "
             f"nonlinearity={self.nonlinearity}, bias={self.bias is not None}"
         )
 
-    def __call__(self, x, hidden=None):
+    def __call__(self, x: mx.array, hidden: Any = None) -> Any:
         _check(self, x, self.Wxh.shape[1], hidden=hidden)
         inputs = _project(x, self.Wxh, self.bias)
         known = _known(self.nonlinearity)
@@ -135,7 +136,7 @@ class GRU(Module):
         (2, 5, 8)
     """
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         limit = 1.0 / math.sqrt(hidden_size)
@@ -144,13 +145,13 @@ class GRU(Module):
         self.b = mx.random.uniform(-limit, limit, (3 * hidden_size,)) if bias else None
         self.bhn = mx.random.uniform(-limit, limit, (hidden_size,)) if bias else None
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, "
             f"bias={self.b is not None}"
         )
 
-    def __call__(self, x, hidden=None):
+    def __call__(self, x: mx.array, hidden: Any = None) -> Any:
         _check(self, x, self.Wx.shape[1], hidden=hidden)
         inputs = _project(x, self.Wx, self.b)
         return mx._recurrent("gru", inputs, self.Wh, hidden, bias=self.bhn)[0]
@@ -183,7 +184,7 @@ class LSTM(Module):
         ((2, 5, 8), (2, 5, 8))
     """
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         limit = 1.0 / math.sqrt(hidden_size)
@@ -191,13 +192,13 @@ class LSTM(Module):
         self.Wh = mx.random.uniform(-limit, limit, (4 * hidden_size, hidden_size))
         self.bias = mx.random.uniform(-limit, limit, (4 * hidden_size,)) if bias else None
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, "
             f"bias={self.bias is not None}"
         )
 
-    def __call__(self, x, hidden=None, cell=None):
+    def __call__(self, x: mx.array, hidden: Any = None, cell: Any = None) -> Any:
         _check(self, x, self.Wx.shape[1], hidden=hidden, cell=cell)
         inputs = _project(x, self.Wx, self.bias)
         return tuple(mx._recurrent("lstm", inputs, self.Wh, hidden, cell))

@@ -46,7 +46,7 @@ class MultiHeadAttention(Module):
         value_dims: int | None = None,
         value_output_dims: int | None = None,
         bias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         if num_heads < 1 or dims % num_heads != 0:
             raise ValueError(
@@ -63,11 +63,13 @@ class MultiHeadAttention(Module):
         self.value_proj = Linear(value_input_dims, value_dims, bias=bias)
         self.out_proj = Linear(value_dims, value_output_dims, bias=bias)
 
-    def _heads(self, x):
+    def _heads(self, x: Any) -> Any:
         """``(..., L, heads * d)`` to ``(..., heads, L, d)``."""
         return mx.unflatten(x, -1, (self.num_heads, -1)).swapaxes(-2, -3)
 
-    def __call__(self, queries, keys, values, mask=None):
+    def __call__(
+        self, queries: mx.array, keys: mx.array, values: mx.array, mask: Any = None
+    ) -> mx.array:
         queries = self._heads(self.query_proj(queries))
         keys = self._heads(self.key_proj(keys))
         values = self._heads(self.value_proj(values))
@@ -76,7 +78,7 @@ class MultiHeadAttention(Module):
         return self.out_proj(y.swapaxes(-2, -3).flatten(-2, -1))
 
     @staticmethod
-    def create_additive_causal_mask(N: int, dtype: mx.Dtype = mx.float32):
+    def create_additive_causal_mask(N: int, dtype: mx.Dtype = mx.float32) -> Any:
         """The mask ``(N, N)`` that keeps a token from seeing later ones: 0 where the
         key isn't later than the query, else the type's lowest value."""
         positions = mx.arange(N)
@@ -112,7 +114,7 @@ class TransformerEncoderLayer(Module):
         dropout: float = 0.0,
         activation: Callable[[Any], Any] = relu,
         norm_first: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         mlp_dims = mlp_dims or dims * 4
         self.attention = MultiHeadAttention(dims, num_heads)
@@ -125,10 +127,10 @@ class TransformerEncoderLayer(Module):
         self.activation = activation
         self.norm_first = norm_first
 
-    def _mlp(self, x):
+    def _mlp(self, x: Any) -> Any:
         return self.linear2(self.dropout2(self.activation(self.linear1(x))))
 
-    def __call__(self, x, mask):
+    def __call__(self, x: mx.array, mask: Any) -> mx.array:
         if self.norm_first:
             y = self.ln1(x)
             x = x + self.dropout1(self.attention(y, y, y, mask))
@@ -155,10 +157,10 @@ class TransformerEncoder(Module):
         num_heads: int,
         mlp_dims: int | None = None,
         dropout: float = 0.0,
-        activation=relu,
+        activation: Any = relu,
         norm_first: bool = True,
         checkpoint: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         self.layers = [
             TransformerEncoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first)
@@ -167,7 +169,7 @@ class TransformerEncoder(Module):
         self.ln = LayerNorm(dims)
         self.checkpoint = checkpoint
 
-    def __call__(self, x, mask):
+    def __call__(self, x: mx.array, mask: Any) -> mx.array:
         for layer in self.layers:
             x = (checkpointed(layer) if self.checkpoint else layer)(x, mask)
         return self.ln(x)
@@ -197,7 +199,7 @@ class TransformerDecoderLayer(Module):
         dropout: float = 0.0,
         activation: Callable[[Any], Any] = relu,
         norm_first: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         mlp_dims = mlp_dims or dims * 4
         self.self_attention = MultiHeadAttention(dims, num_heads)
@@ -213,10 +215,10 @@ class TransformerDecoderLayer(Module):
         self.activation = activation
         self.norm_first = norm_first
 
-    def _mlp(self, x):
+    def _mlp(self, x: Any) -> Any:
         return self.linear2(self.dropout3(self.activation(self.linear1(x))))
 
-    def __call__(self, x, memory, x_mask, memory_mask):
+    def __call__(self, x: mx.array, memory: mx.array, x_mask: Any, memory_mask: Any) -> mx.array:
         if self.norm_first:
             y = self.ln1(x)
             x = x + self.dropout1(self.self_attention(y, y, y, x_mask))
@@ -247,10 +249,10 @@ class TransformerDecoder(Module):
         num_heads: int,
         mlp_dims: int | None = None,
         dropout: float = 0.0,
-        activation=relu,
+        activation: Any = relu,
         norm_first: bool = True,
         checkpoint: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         self.layers = [
             TransformerDecoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first)
@@ -259,7 +261,7 @@ class TransformerDecoder(Module):
         self.ln = LayerNorm(dims)
         self.checkpoint = checkpoint
 
-    def __call__(self, x, memory, x_mask, memory_mask):
+    def __call__(self, x: mx.array, memory: mx.array, x_mask: Any, memory_mask: Any) -> mx.array:
         for layer in self.layers:
             call = checkpointed(layer) if self.checkpoint else layer
             x = call(x, memory, x_mask, memory_mask)
@@ -306,7 +308,7 @@ class Transformer(Module):
         custom_decoder: Any | None = None,
         norm_first: bool = True,
         checkpoint: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         common = (dims, num_heads, mlp_dims, dropout, activation, norm_first, checkpoint)
         # "is None": a module without parameters of its own is an empty, false dict.
@@ -317,6 +319,8 @@ class Transformer(Module):
         self.encoder = custom_encoder
         self.decoder = custom_decoder
 
-    def __call__(self, src, tgt, src_mask, tgt_mask, memory_mask):
+    def __call__(
+        self, src: mx.array, tgt: mx.array, src_mask: Any, tgt_mask: Any, memory_mask: Any
+    ) -> mx.array:
         memory = self.encoder(src, src_mask)
         return self.decoder(tgt, memory, tgt_mask, memory_mask)

@@ -5,20 +5,20 @@ picked out of the axis times a weight.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 
-def _output_size(size, scale):
+def _output_size(size: Any, scale: Any) -> Any:
     length = int(scale * size)
     if length < 1:
         raise ValueError(f"[Upsample] an axis of {size} scaled by {scale} is empty")
     return length
 
 
-def _positions(size, scale, align_corners):
+def _positions(size: Any, scale: Any, align_corners: Any) -> Any:
     """Where in an axis of ``size`` the output's positions lie, as floats."""
     length = _output_size(size, scale)
     steps = mx.arange(length, dtype=mx.float32)
@@ -28,7 +28,7 @@ def _positions(size, scale, align_corners):
     return steps * step - ((length - 1) * step - size + 1) / 2
 
 
-def _nearest_rows(size, scale):
+def _nearest_rows(size: Any, scale: Any) -> Any:
     """For each output position the input position nearest to it, in exact integers."""
     length = _output_size(size, scale)
     i = mx.arange(length)
@@ -42,14 +42,14 @@ def _nearest_rows(size, scale):
     return mx.clip(low + up.astype(mx.int32), 0, size - 1)
 
 
-def _triangle(t):
+def _triangle(t: Any) -> Any:
     return mx.maximum(1 - mx.abs(t), 0)
 
 
-def _cubic(a):
+def _cubic(a: Any) -> Any:
     """Keys' cubic convolution kernel."""
 
-    def kernel(t):
+    def kernel(t: Any) -> Any:
         t = mx.abs(t)
         near = ((a + 2) * t - (a + 3)) * t * t + 1
         far = (((t - 5) * t + 8) * t - 4) * a
@@ -58,7 +58,7 @@ def _cubic(a):
     return kernel
 
 
-def _taps(positions, size, kernel, radius):
+def _taps(positions: Any, size: Any, kernel: Any, radius: Any) -> Any:
     """Rows and weights, a pair a tap; rows outside the axis count as its end."""
     first = mx.floor(positions)
     taps = []
@@ -69,7 +69,7 @@ def _taps(positions, size, kernel, radius):
     return taps
 
 
-def _antialiased_taps(positions, size, kernel, radius, scale):
+def _antialiased_taps(positions: Any, size: Any, kernel: Any, radius: Any, scale: Any) -> Any:
     """:func:`_taps` of the kernel widened to the step of a smaller output. Rows outside
     the axis don't count; the weights of the others add up to 1."""
     widen = min(scale, 1.0)
@@ -85,7 +85,7 @@ def _antialiased_taps(positions, size, kernel, radius, scale):
     return [(row, weight / total) for row, weight in taps]
 
 
-def _check(x, scale_factor):
+def _check(x: Any, scale_factor: Any) -> Any:
     if isinstance(scale_factor, (int, float)):
         scale_factor = (scale_factor,) * (x.ndim - 2)
     if x.ndim < 3:
@@ -100,7 +100,9 @@ def _check(x, scale_factor):
     return scale_factor
 
 
-def _interpolate(x, scale_factor, align_corners, antialias, radius, kernel):
+def _interpolate(
+    x: Any, scale_factor: Any, align_corners: Any, antialias: Any, radius: Any, kernel: Any
+) -> Any:
     if antialias and align_corners:
         raise ValueError("[Upsample] antialias and align_corners can't be combined")
     for axis, scale in enumerate(_check(x, scale_factor), start=1):
@@ -116,7 +118,7 @@ def _interpolate(x, scale_factor, align_corners, antialias, radius, kernel):
     return x
 
 
-def upsample_nearest(x: mx.array, scale_factor: tuple):
+def upsample_nearest(x: mx.array, scale_factor: tuple) -> Any:
     """Repeat the nearest value.
 
     Args:
@@ -137,7 +139,7 @@ def upsample_nearest(x: mx.array, scale_factor: tuple):
 
 def upsample_linear(
     x: mx.array, scale_factor: tuple, align_corners: bool = False, antialias: bool = False
-):
+) -> Any:
     """Interpolate linearly between the two nearest values of each axis.
 
     Args:
@@ -152,7 +154,7 @@ def upsample_linear(
 
 def upsample_cubic(
     x: mx.array, scale_factor: tuple, align_corners: bool = False, antialias: bool = False
-):
+) -> Any:
     """Interpolate with Keys' cubic through the four nearest values of each axis.
 
     The kernel's parameter is -0.75, or -0.5 with ``antialias``, as in PyTorch. The
@@ -189,7 +191,7 @@ class Upsample(Module):
         mode: Literal["nearest", "linear", "cubic"] = "nearest",
         align_corners: bool = False,
         antialias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         if mode not in ("nearest", "linear", "cubic"):
             raise ValueError(f"[Upsample] mode must be nearest, linear or cubic, not {mode!r}")
@@ -205,7 +207,7 @@ class Upsample(Module):
         self.align_corners = align_corners
         self.antialias = antialias
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> Any:
         return (
             f"scale_factor={self.scale_factor}, mode={self.mode!r}, "
             f"align_corners={self.align_corners}" + (", antialias=True" if self.antialias else "")
