@@ -1,9 +1,11 @@
 // backend/cpu/arg_reduce.cpp: ArgReduce and SearchSorted.
 //
-// A contiguous row is read once for the best value of each block, in independent lanes that the
-// compiler turns into vectors; only the winning block is read again for the position.
+// A contiguous row is read once for the best value of each block; only the winning block is read
+// again for the position.
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/prefetch.h"
 #include "backend/cpu/sort_keys.h"
+#include "backend/cpu/tape/reduce.h"
 #include "backend/cpu/walk.h"
 #include "core/copy.h"
 #include "core/prim/sort.h"
@@ -12,9 +14,8 @@ namespace mlx::core::cpu {
 
 namespace {
 
-constexpr size_t kBlock = 4096;         // elements whose best value is found at once
-constexpr size_t kChunk = 16 * kBlock;  // of a long row, for one thread
-constexpr size_t kLanes = 32;
+constexpr size_t kBlock = 1024;         // elements whose best value is found at once
+constexpr size_t kChunk = 64 * kBlock;  // of a long row, for one thread
 
 template <typename T, bool max>
 bool better(T a, T b) {
@@ -36,51 +37,64 @@ struct Best {
   }
 };
 
+/** The best values of blocks: by the loops of max and min where those have the type. */
 template <typename T, bool max>
-Best<T> best_of(const T* p, size_t n) {
-  size_t i = 0;
-  T best = p[0];
-  bool nan = is_nan(p[0]);
-  if constexpr (!is_complex<T>) {
-    if (n >= kLanes) {
-      T lanes[kLanes];
-      bool nans[kLanes] = {};
-      for (size_t l = 0; l < kLanes; ++l) lanes[l] = p[l];
-      for (; i + kLanes <= n; i += kLanes) {
-        for (size_t l = 0; l < kLanes; ++l) {
-          T v = p[i + l];
-          lanes[l] = better<T, max>(v, lanes[l]) ? v : lanes[l];
-          if constexpr (std::is_floating_point_v<T>) nans[l] |= v != v;
-        }
+class BlockBest {
+ public:
+  T operator()(const T* p, size_t n) const {
+    if constexpr (is_complex<T>) {
+      T best = p[0];
+      for (size_t i = 0; i < n && !is_nan(best); ++i) {
+        if (is_nan(p[i]) || better<T, max>(p[i], best)) best = p[i];
       }
-      for (size_t l = 0; l < kLanes; ++l) {
-        nan |= nans[l];
-        if (better<T, max>(lanes[l], best)) best = lanes[l];
-      }
+      return best;
+    } else {
+      alignas(16) char acc[16];
+      T best;
+      reducer_.identity(acc, 1);
+      reducer_.run(acc, reinterpret_cast<const char*>(p), static_cast<int64_t>(n));
+      reducer_.finish(reinterpret_cast<char*>(&best), 0, acc, 1);
+      return best;
     }
   }
-  for (; i < n; ++i) {
-    nan |= is_nan(p[i]);
-    if (better<T, max>(p[i], best)) best = p[i];
+
+ private:
+  // (a double literal stands for float32, so its type does not name float64)
+  static Dtype::Val dtype() {
+    return std::is_same_v<T, double> ? Dtype::Val::float64 : Dtype(TypeToDtype<T>()).val();
   }
-  uint32_t at = 0;
+  Reducer reducer_ = find_reducer(max ? ReduceOp::Max : ReduceOp::Min, dtype());
+};
+
+/** The first best value of [begin, end), its position counted from p. */
+template <typename T, bool max>
+Best<T> best_of_range(const T* p, size_t begin, size_t end) {
+  static const BlockBest<T, max> best_value;
+  size_t where = begin;  // the block of the best so far
+  T best = p[begin];
+  bool nan = is_nan(best);
+  for (size_t b = begin; b < end && !nan; b += kBlock) {
+    size_t n = std::min(kBlock, end - b);
+    prefetch_ahead(p + b, n * sizeof(T));
+    T value = best_value(p + b, n);
+    nan = is_nan(value);
+    if (nan || better<T, max>(value, best)) {
+      where = b;
+      best = value;
+    }
+  }
+  size_t at = where;
   if (nan) {
     while (!is_nan(p[at])) ++at;
-    return {p[at], at, false, true};
+  } else {
+    while (p[at] != best) ++at;
   }
-  while (p[at] != best) ++at;
-  return {best, at, false, false};
+  return {p[at], uint32_t(at), false, nan};
 }
 
 template <typename T, bool max>
-Best<T> best_of_range(const T* p, size_t begin, size_t end) {
-  Best<T> best;
-  for (size_t b = begin; b < end && !best.nan; b += kBlock) {
-    Best<T> block = best_of<T, max>(p + b, std::min(kBlock, end - b));
-    block.position += uint32_t(b);
-    best.template offer<max>(block);
-  }
-  return best;
+Best<T> best_of(const T* p, size_t n) {
+  return best_of_range<T, max>(p, 0, n);
 }
 
 /** float16, bfloat16: as integers of the same order, NaN at the end that wins. */

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/prefetch.h"
 #include "backend/cpu/walk.h"
 #include "core/copy.h"
 #include "core/prim/scan.h"
@@ -100,6 +101,7 @@ A scan_range(const T* in, T* out, size_t row_n, size_t begin, size_t end, A carr
   for (size_t b = begin; b < end; b += kBlock) {
     size_t n = std::min(kBlock, end - b);
     A totals[4];
+    prefetch_ahead(in + b, n * sizeof(T));
     load(in, row_n, b, n, p.reverse(), buf + 1);
     scan_segments<O>(buf + 1, n, totals);
     buf[0] = carry;

@@ -132,8 +132,21 @@ PyObject* unary(PyObject* a) noexcept {
   return guarded([&] { return wrap_array(Op(*array_ptr(a), {})); });
 }
 
+/** x ** 2 and x ** 3 as products: what power() gives, and far cheaper; null for other exponents. */
+PyObject* small_power(PyObject* a, PyObject* b) {
+  if (!PyLong_CheckExact(b) || !array_ptr(a)) return nullptr;
+  long n = PyLong_AsLong(b);
+  if (n == -1 && PyErr_Occurred()) PyErr_Clear();
+  const mx::array& x = *array_ptr(a);
+  if ((n != 2 && n != 3) || !mx::issubdtype(x.dtype(), mx::floating)) return nullptr;
+  mx::array square = mx::square(x);
+  return wrap_array(n == 2 ? square : mx::multiply(square, x));
+}
+
 PyObject* power(PyObject* a, PyObject* b, PyObject* mod) noexcept {
   if (mod != Py_None) return not_implemented();
+  if (PyObject* product = guarded([&] { return small_power(a, b); })) return product;
+  if (PyErr_Occurred()) return nullptr;
   return binary<&mx::power, "power">(a, b);
 }
 PyObject* in_place_power(PyObject* a, PyObject* b, PyObject*) noexcept {

@@ -9,6 +9,7 @@
 #endif
 
 #include <hwy/highway.h>
+#include "backend/cpu/prefetch.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -125,6 +126,7 @@ HWY_INLINE hn::TFromD<D> sum_of_terms(D d, const T* p, size_t size, const F& ter
   auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
   size_t i = 0;
   for (; i + 4 * lanes <= size; i += 4 * lanes) {
+    prefetch_ahead(p + i, 4 * lanes * sizeof(T));
     s0 = hn::Add(s0, term(i, load(d, p + i)));
     s1 = hn::Add(s1, term(i + lanes, load(d, p + i + lanes)));
     s2 = hn::Add(s2, term(i + 2 * lanes, load(d, p + i + 2 * lanes)));

@@ -25,6 +25,7 @@ AccOf<T> row_max(const T* p, size_t n) {
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
   for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    prefetch_ahead(p + i, 2 * lanes * sizeof(T));
     m0 = hn::Max(load(d, p + i), m0);
     m1 = hn::Max(load(d, p + i + lanes), m1);
   }

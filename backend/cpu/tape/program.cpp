@@ -6,6 +6,8 @@
 #include <memory>
 #include <new>
 
+#include "backend/cpu/prefetch.h"
+
 namespace mlx::core::cpu {
 
 char* thread_scratch(size_t bytes) {
@@ -114,8 +116,20 @@ Program::Context Program::context(int64_t n) const {
   return c;
 }
 
+namespace {
+
+constexpr int64_t kFarElements = int64_t{1} << 18;  // beyond this, operands come from memory
+
+}  // namespace
+
 const char* Program::run(Context& c, int64_t begin, int64_t n) const {
   size_t n_inputs = input_slot_.size();
+  if (space_.size >= kFarElements) {
+    for (size_t in = 0; in < n_inputs; ++in) {
+      const Lane& lane = space_.lanes[in];
+      if (lane.linear) prefetch_ahead(lane.base + begin * lane.itemsize, n * lane.itemsize);
+    }
+  }
   for (size_t in = 0; in < n_inputs; ++in) {
     const Lane& lane = space_.lanes[in];
     if (lane.scalar) continue;

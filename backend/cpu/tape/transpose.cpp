@@ -20,6 +20,10 @@ void copy_block(char* out, int64_t out_row, const char* in, int64_t in_row, int6
   T tile[kBlockOf<T>][kBlockOf<T>];
   for (int64_t i = 0; i < cols; ++i) {
     const T* from = reinterpret_cast<const T*>(in + i * in_row);
+    // The same part of the block to come.
+    const char* later = in + (i + kBlockOf<T>)*in_row;
+    for (int64_t j = 0; j < rows * static_cast<int64_t>(sizeof(T)); j += 64)
+      __builtin_prefetch(later + j, 0, 3);
     for (int64_t j = 0; j < rows; ++j) tile[j][i] = from[j];
   }
   for (int64_t j = 0; j < rows; ++j) {
