@@ -7,6 +7,7 @@
 
 #include "backend/cpu/fast/scratch.h"
 #include "backend/cpu/gemm/gemm.h"
+#include "backend/cpu/gemm/segments.h"
 #include "backend/cpu/parallel.h"
 #include "core/copy.h"
 
@@ -230,6 +231,130 @@ array turned_weight(const array& w, int64_t groups, int64_t k) {
   return out;
 }
 
+/**
+ * float32 without holes in the input: rows of the result are products with the input's rows where
+ * they lie, padded, a piece for each tap (or for each run of taps that follow each other). Only the
+ * few input rows that a task needs are copied.
+ */
+bool run_rows(const Layout& l, const array& x, const array& w, array& out) {
+  if (x.dtype() != float32) return false;
+  for (int dilation : l.g.input_dilation) {
+    if (dilation != 1) return false;
+  }
+  const size_t last = l.spatial - 1;
+  const int64_t groups = l.g.groups, n_all = out.shape(-1), n = n_all / groups;
+  const int64_t channels = l.channels, each = l.group_channels;
+  const int64_t row_taps = l.kernel[last], outer_taps = l.taps / row_taps;
+  // Taps of a row follow each other in memory if nothing lies between them.
+  const bool runs = l.g.kernel_dilation[last] == 1 && groups == 1;
+  const int64_t length = runs ? row_taps * each : each;
+  if (length < 8) return false;  // too little for a piece to pay
+  const int64_t segments = l.taps * each / length;
+
+  // The weight as [groups][K, n] panels; read from its far end if flipped.
+  const int64_t k = l.taps * each;
+  const int64_t panel = packed_floats(k, n);
+  static thread_local Scratch packed_scratch;
+  float* packed = packed_scratch.floats(static_cast<size_t>(panel * groups));
+  std::vector<int64_t> taps;
+  for (int64_t t = 0; t < l.taps; ++t) taps.push_back((l.g.flip ? l.taps - 1 - t : t) * each);
+  for (int64_t group = 0; group < groups; ++group) {
+    pack_right(w.data<float>() + group * n * k, k, taps.data(), l.taps, each, n,
+               packed + group * panel);
+  }
+
+  // Rows of the last axis, padded; before it an axis of lines, before that what is left.
+  const bool lines_exist = l.spatial > 1;
+  const size_t line = lines_exist ? last - 1 : 0;
+  auto of_line = [&](const std::vector<int>& v, int none) { return lines_exist ? v[line] : none; };
+  const int64_t width = l.result[last], stride = l.g.stride[last];
+  const int64_t padded = (width - 1) * stride + (row_taps - 1) * l.g.kernel_dilation[last] + 1;
+  const int64_t lines = lines_exist ? l.result[line] : 1;
+  const int64_t line_stride = of_line(l.g.stride, 1), line_pad = of_line(l.g.pad_lo, 0);
+  const int64_t line_taps = of_line(l.kernel, 1), line_dilation = of_line(l.g.kernel_dilation, 1);
+  const int64_t in_lines = lines_exist ? l.in[line] : 1;
+  int64_t planes = 1;  // of one image's result
+  std::vector<int64_t> plane_sizes, plane_taps;
+  for (size_t d = 0; d + 2 < l.spatial; ++d) {
+    planes *= l.result[d];
+    plane_sizes.push_back(l.result[d]);
+    plane_taps.push_back(l.kernel[d]);
+  }
+  const int64_t layers = outer_taps / line_taps;  // taps of the planes' axes
+  const int64_t row_floats = padded * channels;
+
+  constexpr int64_t kFloats = 96 * 1024;  // of input rows, beside the weight in L2
+  const int64_t reach = (line_taps - 1) * line_dilation + 1;
+  const int64_t fit = (kFloats / (layers * row_floats) - reach) / line_stride + 1;
+  const int64_t at_once = std::clamp<int64_t>(fit, 1, std::min<int64_t>(lines, 16));
+  const int64_t pieces = (lines + at_once - 1) / at_once;
+  const int64_t line_rows = (at_once - 1) * line_stride + reach;
+
+  std::vector<int64_t> offsets;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    for (int64_t t = 0; t < line_taps; ++t) {
+      const int64_t at = (layer * line_rows + t * line_dilation) * row_floats;
+      for (int64_t i = 0; i < (runs ? 1 : row_taps); ++i)
+        offsets.push_back(at + i * l.g.kernel_dilation[last] * channels);
+    }
+  }
+  const float* image = x.data<float>();
+  float* result = out.data<float>();
+  const int64_t image_floats = l.image_bytes / l.item;
+  const int64_t pad = l.g.pad_lo[last];
+
+  parallel_for(x.shape(0) * planes * pieces, [&](int64_t task) {
+    static thread_local Scratch scratch;
+    const int64_t piece = task % pieces, plane = task / pieces % planes;
+    const int64_t n_image = task / pieces / planes;
+    const int64_t first = piece * at_once, count = std::min(at_once, lines - first);
+    float* rows = scratch.floats(static_cast<size_t>(layers * line_rows * row_floats));
+
+    std::vector<int64_t> at(plane_sizes.size()), tap(plane_sizes.size());
+    int64_t rest = plane;
+    for (size_t d = at.size(); d-- > 0; rest /= plane_sizes[d]) at[d] = rest % plane_sizes[d];
+    const int64_t need = (count - 1) * line_stride + reach;
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      rest = layer;
+      for (size_t d = tap.size(); d-- > 0; rest /= plane_taps[d]) tap[d] = rest % plane_taps[d];
+      const float* from = image + n_image * image_floats;
+      for (size_t d = 0; d < at.size() && from; ++d) {
+        const int64_t i = at[d] * l.g.stride[d] + tap[d] * l.g.kernel_dilation[d] - l.g.pad_lo[d];
+        from = i < 0 || i >= l.in[d] ? nullptr : from + i * l.step[d] / l.item;
+      }
+      for (int64_t r = 0; r < need; ++r) {
+        float* to = rows + (layer * line_rows + r) * row_floats;
+        const int64_t i = first * line_stride + r - line_pad;
+        if (!from || i < 0 || i >= in_lines) {
+          std::memset(to, 0, static_cast<size_t>(row_floats) * sizeof(float));
+          continue;
+        }
+        const float* source = from + i * l.in[last] * channels;
+        const int64_t left = std::clamp<int64_t>(pad, 0, padded);
+        const int64_t stop = std::clamp<int64_t>(l.in[last] + pad, left, padded);
+        std::memset(to, 0, static_cast<size_t>(left * channels) * sizeof(float));
+        std::memcpy(to + left * channels, source + (left - pad) * channels,
+                    static_cast<size_t>((stop - left) * channels) * sizeof(float));
+        std::memset(to + stop * channels, 0,
+                    static_cast<size_t>((padded - stop) * channels) * sizeof(float));
+      }
+    }
+    float* into = result + ((n_image * planes + plane) * lines + first) * width * n_all;
+    for (int64_t group = 0; group < groups; ++group) {
+      const SegmentedRows left{rows + group * each,
+                               stride * channels,
+                               line_stride * row_floats,
+                               offsets.data(),
+                               segments,
+                               length,
+                               count,
+                               width};
+      multiply_segments(left, packed + group * panel, n, into + group * n, n_all, width * n_all);
+    }
+  });
+  return true;
+}
+
 void run_convolution(const Convolution& p, const std::vector<array>& inputs,
                      std::vector<array>& outputs) {
   array& out = outputs[0];
@@ -265,6 +390,7 @@ void run_convolution(const Convolution& p, const std::vector<array>& inputs,
     plain = plain && g.stride[d] == 1 && g.input_dilation[d] == 1 && g.pad_lo[d] == 0 &&
             g.pad_hi[d] == 0;
   }
+  if (!plain && run_rows(l, x, w, out)) return;
   if (plain) {
     for (int64_t group = 0; group < g.groups; ++group) {
       GemmArgs args = base;

@@ -1,0 +1,152 @@
+// backend/cpu/gemm/segments.cpp: the microkernel keeps a block of C in registers over all pieces.
+#include "backend/cpu/gemm/segments.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/gemm/segments.cpp"
+#include <hwy/foreach_target.h>  // must come first
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "backend/cpu/parallel.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace mlx::core::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kRows = 14;
+#elif HWY_ARCH_ARM_A64
+constexpr int kRows = 12;
+#else
+constexpr int kRows = 6;
+#endif
+constexpr int kLanes = HWY_MAX_BYTES / sizeof(float);
+constexpr int kWidth = 2 * kLanes;  // columns of a panel
+
+struct Left {
+  const float* a;
+  int64_t row;
+  const int64_t* offsets;
+  int64_t segments, length;
+};
+
+template <int R, int NV>
+HWY_NOINLINE HWY_ATTR void block(const Left& left, const float* HWY_RESTRICT b,
+                                 float* HWY_RESTRICT c, int64_t ldc) {
+  const hn::ScalableTag<float> d;
+  hn::Vec<decltype(d)> acc[R][NV];
+  HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = hn::Zero(d);
+  }
+  const int64_t row = left.row;
+  for (int64_t s = 0; s < left.segments; ++s) {
+    const float* HWY_RESTRICT a = left.a + left.offsets[s];
+    HWY_UNROLL(1) for (int64_t k = left.length; k > 0; --k) {
+      hn::Vec<decltype(d)> bv[NV];
+      HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * kLanes);
+      HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+        const auto av = hn::Set(d, a[r * row]);
+        HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = hn::MulAdd(av, bv[v], acc[r][v]);
+      }
+      ++a;
+      b += kWidth;
+    }
+  }
+  HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) hn::StoreU(acc[r][v], d, c + r * ldc + v * kLanes);
+  }
+}
+
+using Block = void (*)(const Left&, const float*, float*, int64_t);
+template <int NV, int... R>
+constexpr std::array<Block, sizeof...(R)> blocks_of(std::integer_sequence<int, R...>) {
+  return {block<R + 1, NV>...};
+}
+constexpr auto kWide = blocks_of<2>(std::make_integer_sequence<int, kRows>());
+constexpr auto kHalf = blocks_of<1>(std::make_integer_sequence<int, kRows>());
+
+int64_t packed_size(int64_t k, int64_t n) { return (n + kWidth - 1) / kWidth * kWidth * k; }
+
+void pack(const float* w, int64_t ldw, const int64_t* offsets, int64_t pieces, int64_t length,
+          int64_t n, float* packed) {
+  constexpr int64_t kBlock = 64;
+  const int64_t k = pieces * length, panels = (n + kWidth - 1) / kWidth;
+  parallel_range(panels, std::max<int64_t>(1, 65536 / (k * kWidth)), [&](int64_t from, int64_t to) {
+    for (int64_t q = from; q < to; ++q) {
+      const int64_t cols = std::min<int64_t>(kWidth, n - q * kWidth);
+      float* panel = packed + q * k * kWidth;
+      if (cols < kWidth) std::fill(panel, panel + k * kWidth, 0.0f);
+      for (int64_t p = 0; p < pieces; ++p) {
+        for (int64_t t = 0; t < length; t += kBlock) {
+          const int64_t last = std::min(length, t + kBlock);
+          for (int64_t j = 0; j < cols; ++j) {
+            const float* source = w + (q * kWidth + j) * ldw + offsets[p];
+            for (int64_t i = t; i < last; ++i) panel[(p * length + i) * kWidth + j] = source[i];
+          }
+        }
+      }
+    }
+  });
+}
+
+void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, int64_t ldc,
+              int64_t c_line) {
+  const int64_t k = a.segments * a.length;
+  // Blocks as equal as can be: no short one at the end.
+  const int64_t blocks = (a.m + kRows - 1) / kRows;
+  const int64_t rows = (a.m + blocks - 1) / blocks;
+  alignas(64) float tile[kRows * kWidth];
+  // A panel of B stays in cache for all lines.
+  for (int64_t j = 0; j < n; j += kWidth, packed += k * kWidth) {
+    const int64_t cols = std::min<int64_t>(kWidth, n - j);
+    const auto& kernels = cols <= kLanes ? kHalf : kWide;
+    const bool whole = cols == kWidth || cols == kLanes;
+    for (int64_t line = 0; line < a.lines; ++line) {
+      for (int64_t i = 0; i < a.m; i += rows) {
+        const int64_t r = std::min(rows, a.m - i);
+        const Left left{a.data + line * a.line_stride + i * a.row_stride, a.row_stride, a.offsets,
+                        a.segments, a.length};
+        float* out = c + line * c_line + i * ldc + j;
+        if (whole) {
+          kernels[r - 1](left, packed, out, ldc);
+          continue;
+        }
+        kernels[r - 1](left, packed, tile, kWidth);
+        for (int64_t x = 0; x < r; ++x)
+          std::memcpy(out + x * ldc, tile + x * kWidth, cols * sizeof(float));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace mlx::core::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace mlx::core::cpu {
+
+HWY_EXPORT(packed_size);
+HWY_EXPORT(pack);
+HWY_EXPORT(multiply);
+
+int64_t packed_floats(int64_t k, int64_t n) { return HWY_DYNAMIC_DISPATCH(packed_size)(k, n); }
+void pack_right(const float* w, int64_t ldw, const int64_t* offsets, int64_t pieces, int64_t length,
+                int64_t n, float* packed) {
+  HWY_DYNAMIC_DISPATCH(pack)(w, ldw, offsets, pieces, length, n, packed);
+}
+void multiply_segments(const SegmentedRows& a, const float* packed, int64_t n, float* c,
+                       int64_t c_row_stride, int64_t c_line_stride) {
+  HWY_DYNAMIC_DISPATCH(multiply)(a, packed, n, c, c_row_stride, c_line_stride);
+}
+
+}  // namespace mlx::core::cpu
+#endif
