@@ -232,55 +232,108 @@ array turned_weight(const array& w, int64_t groups, int64_t k) {
 }
 
 /**
- * float32 without holes in the input: rows of the result are products with the input's rows where
- * they lie, padded, a piece for each tap (or for each run of taps that follow each other). Only the
- * few input rows that a task needs are copied.
+ * A convolution without holes in its input, over rows of the result: the whole one, or, where the
+ * input is dilated, the positions of one phase, which only meet every so many taps.
  */
-bool run_rows(const Layout& l, const array& x, const array& w, array& out) {
-  if (x.dtype() != float32) return false;
-  for (int dilation : l.g.input_dilation) {
-    if (dilation != 1) return false;
+struct RowsPlan {
+  std::vector<int64_t> kernel, stride, pad, dilation, result;  // by axis
+  std::vector<int64_t> taps;  // where each tap's values begin in a row of the weight
+  int64_t out_offset = 0;     // floats to the first result
+  std::vector<int64_t> out_stride;
+
+  bool empty() const { return taps.empty(); }
+};
+
+/** The plans of a call; none if it has no such form. */
+std::vector<RowsPlan> plans_of(const Layout& l, int64_t n_all) {
+  std::vector<int64_t> out_stride(l.spatial), phases(l.spatial), phase(l.spatial, 0);
+  int64_t step = n_all, count = 1;
+  for (size_t d = l.spatial; d-- > 0;) {
+    out_stride[d] = step;
+    step *= l.result[d];
+    phases[d] = l.g.input_dilation[d];
+    count *= phases[d];
+    if (phases[d] > 1 && (l.g.stride[d] != 1 || l.g.kernel_dilation[d] != 1)) return {};
   }
+  std::vector<RowsPlan> plans;
+  for (int64_t c = 0; c < count; ++c) {
+    l.unravel(c, phases, phase);
+    RowsPlan plan;
+    std::vector<int64_t> first(l.spatial);  // tap
+    bool some = true;
+    for (size_t d = 0; d < l.spatial; ++d) {
+      const int64_t by = phases[d], r = phase[d], pad = l.g.pad_lo[d];
+      // Position by q + r meets values of the input at taps t with (r + t - pad) % by == 0.
+      first[d] = ((pad - r) % by + by) % by;
+      const int64_t taps = first[d] < l.kernel[d] ? (l.kernel[d] - first[d] + by - 1) / by : 0;
+      plan.kernel.push_back(taps);
+      plan.stride.push_back(l.g.stride[d]);
+      plan.dilation.push_back(l.g.kernel_dilation[d]);
+      plan.pad.push_back(by == 1 ? pad : -((r + first[d] - pad) / by));
+      plan.result.push_back(std::max<int64_t>(0, (l.result[d] - r + by - 1) / by));
+      plan.out_offset += r * out_stride[d];
+      plan.out_stride.push_back(by * out_stride[d]);
+      some = some && taps > 0;
+    }
+    int64_t total = some ? 1 : 0;
+    for (int64_t k : plan.kernel) total *= k;
+    std::vector<int64_t> tap(l.spatial);
+    for (int64_t t = 0; t < total; ++t) {
+      l.unravel(t, plan.kernel, tap);
+      int64_t at = 0;
+      for (size_t d = 0; d < l.spatial; ++d) {
+        int64_t i = first[d] + tap[d] * phases[d];
+        if (l.g.flip) i = l.kernel[d] - 1 - i;
+        at = at * l.kernel[d] + i;
+      }
+      plan.taps.push_back(at * l.group_channels);
+    }
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+/** Packed weights of a plan: [groups] panels, or [taps][channels] where each channel is its own. */
+struct RowsWeight {
+  const float* data;
+  int64_t panel;  // floats of a group
+  bool each_channel;
+};
+
+/**
+ * Rows of the result are products with the input's rows where they lie, padded, a piece for each
+ * tap (or for each run of taps that follow each other). Only the few input rows that a task needs
+ * are copied.
+ */
+void run_plan(const Layout& l, const RowsPlan& p, const array& x, const RowsWeight& weight,
+              array& out) {
   const size_t last = l.spatial - 1;
   const int64_t groups = l.g.groups, n_all = out.shape(-1), n = n_all / groups;
   const int64_t channels = l.channels, each = l.group_channels;
-  const int64_t row_taps = l.kernel[last], outer_taps = l.taps / row_taps;
-  // Taps of a row follow each other in memory if nothing lies between them.
-  const bool runs = l.g.kernel_dilation[last] == 1 && groups == 1;
-  const int64_t length = runs ? row_taps * each : each;
-  if (length < 8) return false;  // too little for a piece to pay
-  const int64_t segments = l.taps * each / length;
+  const int64_t row_taps = p.kernel[last];
+  const bool runs = p.dilation[last] == 1 && groups == 1;
+  const int64_t length = weight.each_channel ? 1 : runs ? row_taps * each : each;
 
-  // The weight as [groups][K, n] panels; read from its far end if flipped.
-  const int64_t k = l.taps * each;
-  const int64_t panel = packed_floats(k, n);
-  static thread_local Scratch packed_scratch;
-  float* packed = packed_scratch.floats(static_cast<size_t>(panel * groups));
-  std::vector<int64_t> taps;
-  for (int64_t t = 0; t < l.taps; ++t) taps.push_back((l.g.flip ? l.taps - 1 - t : t) * each);
-  for (int64_t group = 0; group < groups; ++group) {
-    pack_right(w.data<float>() + group * n * k, k, taps.data(), l.taps, each, n,
-               packed + group * panel);
-  }
-
-  // Rows of the last axis, padded; before it an axis of lines, before that what is left.
+  // Rows of the last axis; before it an axis of lines, before that what is left.
   const bool lines_exist = l.spatial > 1;
   const size_t line = lines_exist ? last - 1 : 0;
-  auto of_line = [&](const std::vector<int>& v, int none) { return lines_exist ? v[line] : none; };
-  const int64_t width = l.result[last], stride = l.g.stride[last];
-  const int64_t padded = (width - 1) * stride + (row_taps - 1) * l.g.kernel_dilation[last] + 1;
-  const int64_t lines = lines_exist ? l.result[line] : 1;
-  const int64_t line_stride = of_line(l.g.stride, 1), line_pad = of_line(l.g.pad_lo, 0);
-  const int64_t line_taps = of_line(l.kernel, 1), line_dilation = of_line(l.g.kernel_dilation, 1);
-  const int64_t in_lines = lines_exist ? l.in[line] : 1;
-  int64_t planes = 1;  // of one image's result
+  auto of_line = [&](const std::vector<int64_t>& v, int64_t none) {
+    return lines_exist ? v[line] : none;
+  };
+  const int64_t width = p.result[last], stride = p.stride[last];
+  const int64_t padded = (width - 1) * stride + (row_taps - 1) * p.dilation[last] + 1;
+  const int64_t lines = of_line(p.result, 1), line_stride = of_line(p.stride, 1);
+  const int64_t line_pad = of_line(p.pad, 0), line_taps = of_line(p.kernel, 1);
+  const int64_t line_dilation = of_line(p.dilation, 1), in_lines = of_line(l.in, 1);
+  int64_t planes = 1, layers = 1;  // of one image's result; taps of their axes
   std::vector<int64_t> plane_sizes, plane_taps;
   for (size_t d = 0; d + 2 < l.spatial; ++d) {
-    planes *= l.result[d];
-    plane_sizes.push_back(l.result[d]);
-    plane_taps.push_back(l.kernel[d]);
+    planes *= p.result[d];
+    layers *= p.kernel[d];
+    plane_sizes.push_back(p.result[d]);
+    plane_taps.push_back(p.kernel[d]);
   }
-  const int64_t layers = outer_taps / line_taps;  // taps of the planes' axes
+  if (width == 0 || lines == 0 || planes == 0) return;
   const int64_t row_floats = padded * channels;
 
   constexpr int64_t kFloats = 96 * 1024;  // of input rows, beside the weight in L2
@@ -294,14 +347,15 @@ bool run_rows(const Layout& l, const array& x, const array& w, array& out) {
   for (int64_t layer = 0; layer < layers; ++layer) {
     for (int64_t t = 0; t < line_taps; ++t) {
       const int64_t at = (layer * line_rows + t * line_dilation) * row_floats;
-      for (int64_t i = 0; i < (runs ? 1 : row_taps); ++i)
-        offsets.push_back(at + i * l.g.kernel_dilation[last] * channels);
+      const int64_t parts = runs && !weight.each_channel ? 1 : row_taps;
+      for (int64_t i = 0; i < parts; ++i) offsets.push_back(at + i * p.dilation[last] * channels);
     }
   }
   const float* image = x.data<float>();
-  float* result = out.data<float>();
+  float* result = out.data<float>() + p.out_offset;
   const int64_t image_floats = l.image_bytes / l.item;
-  const int64_t pad = l.g.pad_lo[last];
+  const int64_t out_image = l.positions * n_all;
+  const int64_t pad = p.pad[last];
 
   parallel_for(x.shape(0) * planes * pieces, [&](int64_t task) {
     static thread_local Scratch scratch;
@@ -309,17 +363,21 @@ bool run_rows(const Layout& l, const array& x, const array& w, array& out) {
     const int64_t n_image = task / pieces / planes;
     const int64_t first = piece * at_once, count = std::min(at_once, lines - first);
     float* rows = scratch.floats(static_cast<size_t>(layers * line_rows * row_floats));
+    float* into = result + n_image * out_image + (lines_exist ? first * p.out_stride[line] : 0);
 
     std::vector<int64_t> at(plane_sizes.size()), tap(plane_sizes.size());
     int64_t rest = plane;
-    for (size_t d = at.size(); d-- > 0; rest /= plane_sizes[d]) at[d] = rest % plane_sizes[d];
+    for (size_t d = at.size(); d-- > 0; rest /= plane_sizes[d]) {
+      at[d] = rest % plane_sizes[d];
+      into += at[d] * p.out_stride[d];
+    }
     const int64_t need = (count - 1) * line_stride + reach;
     for (int64_t layer = 0; layer < layers; ++layer) {
       rest = layer;
       for (size_t d = tap.size(); d-- > 0; rest /= plane_taps[d]) tap[d] = rest % plane_taps[d];
       const float* from = image + n_image * image_floats;
       for (size_t d = 0; d < at.size() && from; ++d) {
-        const int64_t i = at[d] * l.g.stride[d] + tap[d] * l.g.kernel_dilation[d] - l.g.pad_lo[d];
+        const int64_t i = at[d] * p.stride[d] + tap[d] * p.dilation[d] - p.pad[d];
         from = i < 0 || i >= l.in[d] ? nullptr : from + i * l.step[d] / l.item;
       }
       for (int64_t r = 0; r < need; ++r) {
@@ -339,19 +397,64 @@ bool run_rows(const Layout& l, const array& x, const array& w, array& out) {
                     static_cast<size_t>((padded - stop) * channels) * sizeof(float));
       }
     }
-    float* into = result + ((n_image * planes + plane) * lines + first) * width * n_all;
+    SegmentedRows left{rows,
+                       stride * channels,
+                       line_stride * row_floats,
+                       offsets.data(),
+                       static_cast<int64_t>(offsets.size()),
+                       length,
+                       count,
+                       width};
+    const int64_t c_row = p.out_stride[last], c_line = lines_exist ? p.out_stride[line] : 0;
+    if (weight.each_channel)
+      return multiply_channels(left, weight.data, channels, into, c_row, c_line);
     for (int64_t group = 0; group < groups; ++group) {
-      const SegmentedRows left{rows + group * each,
-                               stride * channels,
-                               line_stride * row_floats,
-                               offsets.data(),
-                               segments,
-                               length,
-                               count,
-                               width};
-      multiply_segments(left, packed + group * panel, n, into + group * n, n_all, width * n_all);
+      left.data = rows + group * each;
+      multiply_segments(left, weight.data + group * weight.panel, n, into + group * n, c_row,
+                        c_line);
     }
   });
+}
+
+/** float32: true if there is such a way, and then the result is there. */
+bool run_rows(const Layout& l, const array& x, const array& w, array& out) {
+  if (x.dtype() != float32) return false;
+  const int64_t groups = l.g.groups, n_all = out.shape(-1), n = n_all / groups;
+  const int64_t each = l.group_channels, k = l.taps * each;
+  const bool own = each == 1 && n_all == l.channels;
+  const bool runs = l.g.kernel_dilation[l.spatial - 1] == 1 && groups == 1;
+  // A piece should be long enough to pay.
+  if (!own && (runs ? l.kernel[l.spatial - 1] * each : each) < 8) return false;
+  const std::vector<RowsPlan> plans = plans_of(l, n_all);
+  if (plans.empty()) return false;
+  for (const RowsPlan& p : plans) {
+    if (!p.empty()) continue;
+    std::memset(out.data<char>(), 0, out.nbytes());  // a phase that meets nothing
+    break;
+  }
+  static thread_local Scratch scratch;
+  for (const RowsPlan& p : plans) {
+    if (p.empty()) continue;
+    const int64_t taps = static_cast<int64_t>(p.taps.size());
+    RowsWeight weight{nullptr, 0, own};
+    if (own) {
+      float* turned = scratch.floats(static_cast<size_t>(taps * l.channels));
+      for (int64_t t = 0; t < taps; ++t) {
+        for (int64_t c = 0; c < l.channels; ++c)
+          turned[t * l.channels + c] = w.data<float>()[c * l.taps + p.taps[t]];
+      }
+      weight.data = turned;
+    } else {
+      weight.panel = packed_floats(taps * each, n);
+      float* packed = scratch.floats(static_cast<size_t>(weight.panel * groups));
+      for (int64_t group = 0; group < groups; ++group) {
+        pack_right(w.data<float>() + group * n * k, k, p.taps.data(), taps, each, n,
+                   packed + group * weight.panel);
+      }
+      weight.data = packed;
+    }
+    run_plan(l, p, x, weight, out);
+  }
   return true;
 }
 
@@ -370,6 +473,12 @@ void run_convolution(const Convolution& p, const std::vector<array>& inputs,
     std::memset(out.data<char>(), 0, out.nbytes());
     return;
   }
+  bool plain = l.taps == 1;
+  for (size_t d = 0; d < l.spatial; ++d) {
+    plain = plain && g.stride[d] == 1 && g.input_dilation[d] == 1 && g.pad_lo[d] == 0 &&
+            g.pad_hi[d] == 0;
+  }
+  if ((!plain || l.group_channels == 1) && run_rows(l, x, w, out)) return;
   if (run_each_channel(l, x, w, out)) return;
 
   const int64_t n_all = out.shape(-1);
@@ -385,12 +494,6 @@ void run_convolution(const Convolution& p, const std::vector<array>& inputs,
   auto* result = out.data<char>();
   const int64_t rows = x.shape(0) * l.positions;
 
-  bool plain = l.taps == 1;
-  for (size_t d = 0; d < l.spatial; ++d) {
-    plain = plain && g.stride[d] == 1 && g.input_dilation[d] == 1 && g.pad_lo[d] == 0 &&
-            g.pad_hi[d] == 0;
-  }
-  if (!plain && run_rows(l, x, w, out)) return;
   if (plain) {
     for (int64_t group = 0; group < g.groups; ++group) {
       GemmArgs args = base;

@@ -126,6 +126,47 @@ void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, 
   }
 }
 
+/** P positions from i on, a vector of channels at a time. */
+template <int P>
+HWY_INLINE void channels_of(const SegmentedRows& a, const float* rows, const float* w,
+                            int64_t channels, float* c, int64_t ldc) {
+  const hn::ScalableTag<float> d;
+  int64_t at = 0;
+  for (; at + kLanes <= channels; at += kLanes) {
+    hn::Vec<decltype(d)> acc[P + (P == 1)];  // (g++ 12 crashes on arrays of one vector)
+    HWY_UNROLL(6) for (int r = 0; r < P; ++r) acc[r] = hn::Zero(d);
+    for (int64_t s = 0; s < a.segments; ++s) {
+      const auto weight = hn::LoadU(d, w + s * channels + at);
+      const float* x = rows + a.offsets[s] + at;
+      HWY_UNROLL(6) for (int r = 0; r < P; ++r) {
+        acc[r] = hn::MulAdd(hn::LoadU(d, x + r * a.row_stride), weight, acc[r]);
+      }
+    }
+    HWY_UNROLL(6) for (int r = 0; r < P; ++r) hn::StoreU(acc[r], d, c + r * ldc + at);
+  }
+  for (; at < channels; ++at) {
+    for (int r = 0; r < P; ++r) {
+      float sum = 0;
+      for (int64_t s = 0; s < a.segments; ++s)
+        sum += rows[a.offsets[s] + at + r * a.row_stride] * w[s * channels + at];
+      c[r * ldc + at] = sum;
+    }
+  }
+}
+
+void channels(const SegmentedRows& a, const float* w, int64_t n, float* c, int64_t ldc,
+              int64_t c_line) {
+  constexpr int kPositions = 6;
+  for (int64_t line = 0; line < a.lines; ++line) {
+    const float* rows = a.data + line * a.line_stride;
+    float* out = c + line * c_line;
+    int64_t i = 0;
+    for (; i + kPositions <= a.m; i += kPositions)
+      channels_of<kPositions>(a, rows + i * a.row_stride, w, n, out + i * ldc, ldc);
+    for (; i < a.m; ++i) channels_of<1>(a, rows + i * a.row_stride, w, n, out + i * ldc, ldc);
+  }
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace mlx::core::cpu
@@ -137,6 +178,7 @@ namespace mlx::core::cpu {
 HWY_EXPORT(packed_size);
 HWY_EXPORT(pack);
 HWY_EXPORT(multiply);
+HWY_EXPORT(channels);
 
 int64_t packed_floats(int64_t k, int64_t n) { return HWY_DYNAMIC_DISPATCH(packed_size)(k, n); }
 void pack_right(const float* w, int64_t ldw, const int64_t* offsets, int64_t pieces, int64_t length,
@@ -146,6 +188,11 @@ void pack_right(const float* w, int64_t ldw, const int64_t* offsets, int64_t pie
 void multiply_segments(const SegmentedRows& a, const float* packed, int64_t n, float* c,
                        int64_t c_row_stride, int64_t c_line_stride) {
   HWY_DYNAMIC_DISPATCH(multiply)(a, packed, n, c, c_row_stride, c_line_stride);
+}
+
+void multiply_channels(const SegmentedRows& a, const float* w, int64_t n, float* c,
+                       int64_t c_row_stride, int64_t c_line_stride) {
+  HWY_DYNAMIC_DISPATCH(channels)(a, w, n, c, c_row_stride, c_line_stride);
 }
 
 }  // namespace mlx::core::cpu

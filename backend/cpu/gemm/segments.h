@@ -32,4 +32,11 @@ struct SegmentedRows {
 void multiply_segments(const SegmentedRows& a, const float* packed, int64_t n, float* c,
                        int64_t c_row_stride, int64_t c_line_stride);
 
+/**
+ * Each channel by itself: C[l, i, c] = sum over s of data[l line_stride + i row_stride + offsets[s]
+ * + c] * w[s, c], with segments of w's rows of `channels` floats.
+ */
+void multiply_channels(const SegmentedRows& a, const float* w, int64_t channels, float* c,
+                       int64_t c_row_stride, int64_t c_line_stride);
+
 }  // namespace mlx::core::cpu
