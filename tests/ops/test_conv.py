@@ -300,3 +300,38 @@ X, W = (1, 5, 5, 2), (3, 3, 3, 2)
 def test_errors(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+THREADS = """
+import hashlib, mlx.core as mx
+mx.random.seed(0)
+digest = hashlib.sha256()
+for size, c, o, k, stride, groups in [
+    (20, 16, 24, 3, 1, 1), (21, 3, 8, 7, 2, 1), (18, 12, 12, 3, 1, 12), (15, 8, 16, 5, 3, 4),
+]:
+    x = mx.random.normal((3, size, size, c))
+    w = mx.random.normal((o, k, k, c // groups))
+    f = lambda x, w: mx.conv2d(x, w, stride, k // 2, 1, groups)
+    y, grads = mx.vjp(lambda *a: [f(*a)], [x, w], [mx.sin(mx.arange(f(x, w).size)).reshape(f(x, w).shape)])
+    for a in [*y, *grads]:
+        digest.update(bytes(memoryview(a)))
+print(digest.hexdigest())
+"""
+
+
+def test_same_bits_on_any_number_of_threads():
+    import os
+    import subprocess
+    import sys
+
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", THREADS],
+            env={**os.environ, "MLX_NUM_THREADS": str(n)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for n in (1, 2, 5)
+    }
+    assert len(digests) == 1
