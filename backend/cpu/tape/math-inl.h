@@ -11,6 +11,8 @@
 
 #include <cmath>
 
+#include "backend/cpu/tape/scalar.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace mlx::core::cpu::HWY_NAMESPACE {
 namespace vm {
@@ -82,30 +84,6 @@ HWY_INLINE V Exp(D d, V x) {
   return hn::IfThenElse(hn::Eq(x, x), p, x);
 }
 
-/** Rational approximation in float; from e^2x in double. */
-template <class D, class V>
-HWY_INLINE V Tanh(D d, V x) {
-  using T = hn::TFromD<D>;
-  if constexpr (sizeof(T) == 4) {
-    const V lim = Const(d, 7.90531110763549805);
-    const V c = hn::Min(hn::Max(x, hn::Neg(lim)), lim);
-    const V s = hn::Mul(c, c);
-    const V p = hn::Mul(c, Poly(d, s,
-                                {-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11,
-                                 5.12229709037114e-08, 1.48572235717979e-05, 6.37261928875436e-04,
-                                 4.89352455891786e-03}));
-    const V q = Poly(
-        d, s,
-        {1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03});
-    const V t = hn::Div(p, q);
-    // Tiny values are their own tanh, and NaN stays.
-    const V small = hn::IfThenElse(hn::Lt(hn::Abs(x), Const(d, 4e-4)), x, t);
-    return hn::IfThenElse(hn::Eq(x, x), small, x);
-  } else {
-    return Map(d, x, x, [](T v, T) { return std::tanh(v); });
-  }
-}
-
 template <class D, class V>
 HWY_INLINE V Sigmoid(D d, V x) {
   // From e^-|x|, which does not overflow: far negative values keep their digits.
@@ -150,7 +128,9 @@ template <class D, class V>
 HWY_INLINE V Sin(D d, V x) {
   using T = hn::TFromD<D>;
   if constexpr (sizeof(T) == 8) {
-    return Map(d, x, x, [](T v, T) { return std::sin(v); });
+    const V a = hn::Abs(x);
+    const V r = hn::IfThenElse(hn::Lt(a, Const(d, 1e-8)), x, hn::Sin(d, x));
+    return Patch(d, hn::Not(hn::Lt(a, Const(d, 100))), r, x, x, [](T v, T) { return std::sin(v); });
   } else {
     const V a = hn::Abs(x);
     // Small angles are their own sine, -0 too.
@@ -163,7 +143,8 @@ template <class D, class V>
 HWY_INLINE V Cos(D d, V x) {
   using T = hn::TFromD<D>;
   if constexpr (sizeof(T) == 8) {
-    return Map(d, x, x, [](T v, T) { return std::cos(v); });
+    return Patch(d, hn::Not(hn::Lt(hn::Abs(x), Const(d, 100))), hn::Cos(d, x), x, x,
+                 [](T v, T) { return std::cos(v); });
   } else {
     return Patch(d, hn::Not(hn::Lt(hn::Abs(x), Const(d, 5000))), hn::Cos(d, x), x, x,
                  [](T v, T) { return std::cos(v); });
@@ -209,6 +190,34 @@ HWY_INLINE V Expm1(D d, V x) {
   return hn::IfThenElse(hn::Eq(x, x), small, x);
 }
 
+/** Rational approximation in float; from e^2x in double. */
+template <class D, class V>
+HWY_INLINE V Tanh(D d, V x) {
+  using T = hn::TFromD<D>;
+  if constexpr (sizeof(T) == 4) {
+    const V lim = Const(d, 7.90531110763549805);
+    const V c = hn::Min(hn::Max(x, hn::Neg(lim)), lim);
+    const V s = hn::Mul(c, c);
+    const V p = hn::Mul(c, Poly(d, s,
+                                {-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11,
+                                 5.12229709037114e-08, 1.48572235717979e-05, 6.37261928875436e-04,
+                                 4.89352455891786e-03}));
+    const V q = Poly(
+        d, s,
+        {1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03});
+    const V t = hn::Div(p, q);
+    // Tiny values are their own tanh, and NaN stays.
+    const V small = hn::IfThenElse(hn::Lt(hn::Abs(x), Const(d, 4e-4)), x, t);
+    return hn::IfThenElse(hn::Eq(x, x), small, x);
+  } else {
+    const V a = hn::Min(hn::Abs(x), Const(d, 22));
+    const V u = vm::Expm1(d, hn::Add(a, a));
+    const V r = hn::CopySign(hn::Div(u, hn::Add(u, Const(d, 2))), x);
+    const V y = hn::IfThenElse(hn::Lt(a, Const(d, 1e-8)), x, r);
+    return hn::IfThenElse(hn::Eq(x, x), y, x);
+  }
+}
+
 /** log(u) and what rounding took from u = 1 + x. */
 template <class D, class V>
 HWY_INLINE V Log1p(D d, V x) {
@@ -221,6 +230,218 @@ HWY_INLINE V Log1p(D d, V x) {
   const V finite = hn::IfThenElse(hn::Lt(x, Const(d, HUGE_VAL)), whole, vm::Log(d, u));
   const double tiny = sizeof(hn::TFromD<D>) == 4 ? 1e-8 : 1e-17;
   return hn::IfThenElse(hn::Lt(hn::Abs(x), Const(d, tiny)), x, finite);
+}
+
+// ---- functions whose float32 form is computed in double, where errors vanish in the last
+// rounding; their float64 form is the same function. f(w, x...) works on vectors of double.
+
+template <class D, class V, class F>
+HWY_INLINE V InDouble(D d, V x, const F& f) {
+  if constexpr (sizeof(hn::TFromD<D>) == 8) {
+    return f(d, x);
+  } else {
+    const hn::Half<D> h;
+    const hn::RepartitionToWide<D> w;
+    return hn::Combine(d, hn::DemoteTo(h, f(w, hn::PromoteTo(w, hn::UpperHalf(h, x)))),
+                       hn::DemoteTo(h, f(w, hn::PromoteTo(w, hn::LowerHalf(h, x)))));
+  }
+}
+template <class D, class V, class F>
+HWY_INLINE V InDouble(D d, V x, V y, const F& f) {
+  if constexpr (sizeof(hn::TFromD<D>) == 8) {
+    return f(d, x, y);
+  } else {
+    const hn::Half<D> h;
+    const hn::RepartitionToWide<D> w;
+    const auto part = [&](auto a, auto b) {
+      return hn::DemoteTo(h, f(w, hn::PromoteTo(w, a), hn::PromoteTo(w, b)));
+    };
+    return hn::Combine(d, part(hn::UpperHalf(h, x), hn::UpperHalf(h, y)),
+                       part(hn::LowerHalf(h, x), hn::LowerHalf(h, y)));
+  }
+}
+
+/** r, but x itself where |x| is so small that f(x) = x to the last digit: -0 stays, too. */
+template <class D, class V>
+HWY_INLINE V SmallIsItself(D d, V x, V r) {
+  const double tiny = sizeof(hn::TFromD<D>) == 4 ? 1e-4 : 1e-8;
+  return hn::IfThenElse(hn::Lt(hn::Abs(x), Const(d, tiny)), x, r);
+}
+
+template <class D, class V>
+HWY_INLINE V ArcSin(D d, V x) {
+  const V r = InDouble(d, x, [](auto w, auto v) HWY_ATTR { return hn::Asin(w, v); });
+  const V y = hn::IfThenElse(hn::Le(hn::Abs(x), Const(d, 1)), r, Const(d, NAN));
+  return SmallIsItself(d, x, y);
+}
+template <class D, class V>
+HWY_INLINE V ArcCos(D d, V x) {
+  const V r = InDouble(d, x, [](auto w, auto v) HWY_ATTR { return hn::Acos(w, v); });
+  return hn::IfThenElse(hn::Le(hn::Abs(x), Const(d, 1)), r, Const(d, NAN));
+}
+
+/** Of a vector of double that is not negative: infinities give pi / 2. */
+template <class W, class V>
+HWY_INLINE V ArcTanPositive(W w, V x) {
+  return hn::Atan(w, x);
+}
+template <class D, class V>
+HWY_INLINE V ArcTan(D d, V x) {
+  const V a = hn::Min(hn::Abs(x), Const(d, 1e30));
+  const V r = InDouble(d, a, [](auto w, auto v) HWY_ATTR { return ArcTanPositive(w, v); });
+  const V y = hn::IfThenElse(hn::Eq(x, x), hn::CopySign(r, x), x);
+  return SmallIsItself(d, x, y);
+}
+
+/** The angle of (y, x): from the smaller over the larger, then by octants; libm where it is
+ * special.
+ */
+template <class D, class V>
+HWY_INLINE V ArcTan2(D d, V y, V x) {
+  using T = hn::TFromD<D>;
+  const V r = InDouble(d, y, x, [](auto w, auto b, auto a) HWY_ATTR {
+    const auto ay = hn::Abs(b), ax = hn::Abs(a);
+    const auto steep = hn::Gt(ay, ax);
+    const auto t = ArcTanPositive(w, hn::Div(hn::Min(ay, ax), hn::Max(ay, ax)));
+    auto angle = hn::IfThenElse(steep, hn::Sub(Const(w, 1.5707963267948966), t), t);
+    angle =
+        hn::IfThenElse(hn::Lt(a, hn::Zero(w)), hn::Sub(Const(w, 3.141592653589793), angle), angle);
+    return hn::CopySign(angle, b);
+  });
+  // Zeros, infinities, NaN, and quotients that may be subnormal.
+  const double low = sizeof(T) == 4 ? 1e-30 : 1e-150, high = sizeof(T) == 4 ? 1e30 : 1e150;
+  const auto plain = [&](V v) HWY_ATTR {
+    return hn::And(hn::Gt(hn::Abs(v), Const(d, low)), hn::Lt(hn::Abs(v), Const(d, high)));
+  };
+  return Patch(d, hn::Not(hn::And(plain(x), plain(y))), r, y, x,
+               [](T b, T a) { return std::atan2(b, a); });
+}
+
+template <class D, class V>
+HWY_INLINE V Tan(D d, V x) {
+  using T = hn::TFromD<D>;
+  const V r =
+      InDouble(d, x, [](auto w, auto v) HWY_ATTR { return hn::Div(hn::Sin(w, v), hn::Cos(w, v)); });
+  const V y = SmallIsItself(d, x, r);
+  const double most = sizeof(T) == 4 ? 5000 : 100;
+  return Patch(d, hn::Not(hn::Lt(hn::Abs(x), Const(d, most))), y, x, x,
+               [](T v, T) { return std::tan(v); });
+}
+
+/** e^v / 2 of double v >= 0: without overflow before the result has one; v - 1 is exact. */
+template <class W, class V>
+HWY_INLINE V HalfExp(W w, V v) {
+  const V one = Const(w, 1);
+  const auto large = hn::Gt(v, one);
+  const V e = vm::Exp(w, hn::IfThenElse(large, hn::Sub(v, one), v));
+  return hn::Mul(e, hn::IfThenElse(large, Const(w, 1.3591409142295225), Const(w, 0.5)));
+}
+
+template <class D, class V>
+HWY_INLINE V Cosh(D d, V x) {
+  return InDouble(d, hn::Abs(x), [](auto w, auto v) HWY_ATTR {
+    const auto half = HalfExp(w, v);
+    return hn::Add(half, hn::Div(Const(w, 0.25), half));
+  });
+}
+template <class D, class V>
+HWY_INLINE V Sinh(D d, V x) {
+  using T = hn::TFromD<D>;
+  const V r = InDouble(d, hn::Abs(x), [](auto w, auto v) HWY_ATTR {
+    // For float32 what is lost near zero does not count.
+    const auto half = HalfExp(w, v);
+    if constexpr (sizeof(T) == 4) return hn::Sub(half, hn::Div(Const(w, 0.25), half));
+    // (e^v - 1 + (e^v - 1) / e^v) / 2 keeps its digits.
+    const auto u = vm::Expm1(w, hn::Min(v, Const(w, 30)));
+    const auto near = hn::Mul(Const(w, 0.5), hn::Add(u, hn::Div(u, hn::Add(u, Const(w, 1)))));
+    return hn::IfThenElse(hn::Gt(v, Const(w, 22)), half, near);
+  });
+  const V y = hn::IfThenElse(hn::Eq(x, x), hn::CopySign(r, x), x);
+  return SmallIsItself(d, x, y);
+}
+template <class D, class V>
+HWY_INLINE V ArcSinh(D d, V x) {
+  const V r = InDouble(d, hn::Abs(x), [](auto w, auto v) HWY_ATTR {
+    // log1p(v + v^2 / (1 + sqrt(1 + v^2))); far out log(2 v).
+    const auto one = Const(w, 1), s = hn::Mul(v, v);
+    const auto near = vm::Log1p(w, hn::Add(v, hn::Div(s, hn::Add(one, hn::Sqrt(hn::Add(one, s))))));
+    const auto far = hn::Add(vm::Log(w, v), Const(w, 0.6931471805599453));
+    return hn::IfThenElse(hn::Gt(v, Const(w, 1e9)), far, near);
+  });
+  const V y = hn::IfThenElse(hn::Eq(x, x), hn::CopySign(r, x), x);
+  return SmallIsItself(d, x, y);
+}
+template <class D, class V>
+HWY_INLINE V ArcCosh(D d, V x) {
+  const V r = InDouble(d, x, [](auto w, auto v) HWY_ATTR {
+    const auto u = hn::Sub(v, Const(w, 1));
+    const auto near = vm::Log1p(w, hn::Add(u, hn::Sqrt(hn::MulAdd(u, u, hn::Add(u, u)))));
+    const auto far = hn::Add(vm::Log(w, v), Const(w, 0.6931471805599453));
+    return hn::IfThenElse(hn::Gt(v, Const(w, 1e9)), far, near);
+  });
+  return hn::IfThenElse(hn::Ge(x, Const(d, 1)), r, Const(d, NAN));
+}
+template <class D, class V>
+HWY_INLINE V ArcTanh(D d, V x) {
+  using T = hn::TFromD<D>;
+  const V a = hn::Abs(x);
+  const V r = InDouble(d, a, [](auto w, auto v) HWY_ATTR {
+    const auto one = Const(w, 1);
+    if constexpr (sizeof(T) == 4) {
+      const auto q = hn::Div(hn::Add(one, v), hn::Sub(one, v));
+      return hn::Mul(Const(w, 0.5), vm::Log(w, q));
+    }
+    const auto q = hn::Div(hn::Add(v, v), hn::Sub(one, v));
+    return hn::Mul(Const(w, 0.5), vm::Log1p(w, q));
+  });
+  const V inf = hn::IfThenElse(hn::Eq(a, Const(d, 1)), Const(d, HUGE_VAL), r);
+  const V y = hn::IfThenElse(hn::Le(a, Const(d, 1)), hn::CopySign(inf, x), Const(d, NAN));
+  return SmallIsItself(d, x, y);
+}
+
+/** Logarithms to other bases: exact for powers of two, and in float32 for powers of ten. */
+template <class D, class V>
+HWY_INLINE V Log2(D d, V x) {
+  if constexpr (sizeof(hn::TFromD<D>) == 8) {
+    return Map(d, x, x, [](double v, double) { return std::log2(v); });
+  } else {
+    return InDouble(d, x, [](auto w, auto v) HWY_ATTR {
+      return hn::Mul(vm::Log(w, v), Const(w, 1.4426950408889634));
+    });
+  }
+}
+template <class D, class V>
+HWY_INLINE V Log10(D d, V x) {
+  return InDouble(d, x, [](auto w, auto v) HWY_ATTR {
+    return hn::Mul(vm::Log(w, v), Const(w, 0.4342944819032518));
+  });
+}
+
+/** x - y floor(x / y), exactly.
+ */
+template <class D, class V>
+HWY_INLINE V Remainder(D d, V x, V y) {
+  using T = hn::TFromD<D>;
+  if constexpr (sizeof(T) == 8) {
+    return Map(d, x, y, [](T a, T b) { return scalar::remainder(a, b); });
+  } else {
+    const V r = InDouble(d, x, y, [](auto w, auto a, auto b) HWY_ATTR {
+      const auto q = hn::Floor(hn::Div(a, b));
+      auto rest = hn::NegMulAdd(q, b, a);
+      const auto zero = hn::Zero(w);
+      // A quotient that was rounded up to the next whole number.
+      const auto wrong = hn::Lt(hn::Mul(rest, b), zero);
+      rest = hn::IfThenElse(wrong, hn::Add(rest, b), rest);
+      return rest;
+    });
+    const V ratio = hn::Abs(hn::Div(x, y));
+    const auto plain = hn::And(hn::Lt(ratio, Const(d, 1e8)), hn::Lt(hn::Abs(y), Const(d, 1e30)));
+    // Nothing left has the sign of x.
+    const V zero = hn::Zero(d);
+    const V signed_r = hn::IfThenElse(hn::Eq(r, zero), hn::CopySign(zero, x), r);
+    return Patch(d, hn::Not(plain), signed_r, x, y,
+                 [](T a, T b) { return scalar::remainder(a, b); });
+  }
 }
 
 template <class D, class V>
