@@ -14,10 +14,11 @@ Arrays RoPE::compose(const Arrays& inputs) {
   Stream s = stream();
   const array& in = inputs[0];
   int length = in.shape(-2), half = dims_ / 2;
-  array x = astype(in, float32, s);
+  const Dtype wide = in.dtype() == float64 ? float64 : float32;
+  array x = astype(in, wide, s);
   // Angle of row t and pair i: scale * (offset + t) / freqs[i].
-  array rows = astype(arange(length, s), float32, s);
-  array offset = astype(inputs[1], float32, s);
+  array rows = astype(arange(length, s), wide, s);
+  array offset = astype(inputs[1], wide, s);
   if (offset.size() > 1) {
     Shape shape(in.ndim() - 1, 1);
     shape[0] = static_cast<ShapeElem>(offset.size());
@@ -25,12 +26,11 @@ Arrays RoPE::compose(const Arrays& inputs) {
   } else {
     offset = reshape(offset, {}, s);
   }
-  array positions = multiply(add(rows, offset, s), array(scale_), s);
-  array inverse =
-      inputs.size() > 2
-          ? reciprocal(astype(inputs[2], float32, s), s)
-          : exp(multiply(arange(0.0, double(half), float32, s), array(-std::log(base_) / half), s),
-                s);
+  array positions = multiply(add(rows, offset, s), array(scale_, wide), s);
+  array inverse = inputs.size() > 2 ? reciprocal(astype(inputs[2], wide, s), s)
+                                    : exp(multiply(arange(0.0, double(half), wide, s),
+                                                   array(-std::log(double(base_)) / half, wide), s),
+                                          s);
   array angle = multiply(expand_dims(positions, -1, s), inverse, s);
   array c = cos(angle, s), n = sin(angle, s);
   if (inverse_) n = negative(n, s);
@@ -102,9 +102,9 @@ array rope(const array& x, int dims, bool traditional, std::optional<float> base
   }
   Stream stream = to_stream(s);
   Arrays inputs{x, astype(offset, int64, stream)};
-  if (freqs) inputs.push_back(astype(*freqs, float32, stream));
+  if (freqs) inputs.push_back(astype(*freqs, x.dtype() == float64 ? float64 : float32, stream));
   auto p = std::make_shared<RoPE>(stream, dims, traditional, base.value_or(0), scale, false);
-  // The kernel turns in float32; float64 input is the composition's.
+  // The kernel turns in float32; float64 input is the composition's, in double throughout.
   if (x.dtype() == float64) return p->compose(inputs)[0];
   return array(x.shape(), x.dtype(), p, inputs);
 }

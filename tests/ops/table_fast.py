@@ -78,8 +78,7 @@ ROWS = [
         (Arg(),),
         (((2, 3, 5, 8),), ((1, 1, 1, 12),)),
         (ROPE, {**ROPE, "traditional": True}, {**ROPE, "dims": 4, "offset": 3, "scale": 0.5}),
-        # float64 is turned by float32 sines: a known gap of the kernel.
-        dtypes=FLOATS[:3],
+        dtypes=FLOATS,
         grad=True,
         tol=8,
         bad=((lambda f: f(mx.zeros((8,)), **ROPE), ValueError, ""),),
