@@ -62,19 +62,7 @@ std::shared_ptr<const Bytes> Bytes::of_file(const std::string& path, const std::
   if (S_ISDIR(info.st_mode)) {
     throw std::runtime_error(tag + "Failed to open file " + path + ": it is a directory");
   }
-  if (S_ISREG(info.st_mode) && info.st_size > 0) {
-    // Writable for this process alone: who writes through a view of such an array changes a private
-    // copy of the page, never the file.
-    void* p = ::mmap(nullptr, info.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
-                     file.fd, 0);
-    if (p != MAP_FAILED) {
-      std::shared_ptr<Bytes> bytes(new Bytes);
-      bytes->data_ = static_cast<const char*>(p);
-      bytes->size_ = info.st_size;
-      bytes->mapped_ = true;
-      return bytes;
-    }
-  }
+  if (auto bytes = mapped(file.fd)) return bytes;
   std::string all;
   char block[1 << 16];
   for (;;) {
@@ -85,6 +73,42 @@ std::shared_ptr<const Bytes> Bytes::of_file(const std::string& path, const std::
     all.append(block, n);
   }
   return of(std::move(all));
+}
+
+std::shared_ptr<const Bytes> Bytes::mapped(int fd) {
+  struct stat info;
+  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0) return nullptr;
+  // Writable for this process alone: who writes through a view of such an array changes a private
+  // copy of the page, never the file.
+  void* p =
+      ::mmap(nullptr, info.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+  if (p == MAP_FAILED) return nullptr;
+  std::shared_ptr<Bytes> bytes(new Bytes);
+  bytes->data_ = static_cast<const char*>(p);
+  bytes->size_ = info.st_size;
+  bytes->mapped_ = true;
+  return bytes;
+}
+
+void BytesReader::seek(int64_t off, std::ios_base::seekdir way) {
+  const int64_t from = way == std::ios_base::beg   ? 0
+                       : way == std::ios_base::cur ? int64_t(position_)
+                                                   : int64_t(bytes_->size());
+  if (from + off < 0) throw std::runtime_error("[read] Unable to seek in " + label_ + ".");
+  position_ = from + off;
+}
+
+void BytesReader::read(char* data, size_t n) {
+  read(data, n, position_);
+  position_ += n;
+}
+
+void BytesReader::read(char* data, size_t n, size_t offset) {
+  if (offset > bytes_->size() || n > bytes_->size() - offset) {
+    throw std::runtime_error("[read] Unable to read " + std::to_string(n) + " bytes from " +
+                             label_ + ".");
+  }
+  std::memcpy(data, bytes_->data() + offset, n);
 }
 
 Bytes::~Bytes() {

@@ -18,6 +18,8 @@ class Bytes {
  public:
   /** Throws std::runtime_error starting with tag if the file cannot be read. */
   static std::shared_ptr<const Bytes> of_file(const std::string& path, const std::string& tag);
+  /** The file open as fd, which stays the caller's. None if it can't be mapped. */
+  static std::shared_ptr<const Bytes> mapped(int fd);
   /** All that reader has from its position on, which moves past it. */
   static std::shared_ptr<const Bytes> of(std::string owned);
   ~Bytes();
@@ -33,6 +35,26 @@ class Bytes {
   size_t size_ = 0;
   bool mapped_ = false;
   std::string owned_;
+};
+
+/** Reads bytes that are there already: loading from it copies nothing. */
+class BytesReader final : public Reader {
+ public:
+  BytesReader(std::shared_ptr<const Bytes> bytes, size_t position, std::string label)
+      : bytes_(std::move(bytes)), position_(position), label_(std::move(label)) {}
+  bool is_open() const override { return true; }
+  bool good() const override { return true; }
+  size_t tell() override { return position_; }
+  void seek(int64_t off, std::ios_base::seekdir way = std::ios_base::beg) override;
+  void read(char* data, size_t n) override;
+  void read(char* data, size_t n, size_t offset) override;
+  std::string label() const override { return label_; }
+  const std::shared_ptr<const Bytes>& bytes() const { return bytes_; }
+
+ private:
+  std::shared_ptr<const Bytes> bytes_;
+  size_t position_;
+  std::string label_;
 };
 
 /** Takes values from bytes; running over the end throws std::runtime_error(tag + what was read). */

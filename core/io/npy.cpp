@@ -230,8 +230,16 @@ array load(std::shared_ptr<io::Reader> in, StreamOrDevice s) {
   std::string dict(n, '\0');
   in->read(dict.data(), n);
   Header h = HeaderParser(dict.data(), n, in->label()).parse();
-  // Memory is taken as the bytes come: the header may promise more than there are.
   size_t wanted = bytes_of(h, in->label());
+  if (auto* mapped = dynamic_cast<io::BytesReader*>(in.get())) {
+    const size_t offset = in->tell();
+    io::Cursor cursor(mapped->bytes()->data(), mapped->bytes()->size(), kTag);
+    cursor.take(offset, "the header");
+    cursor.take(wanted, "the array's data");
+    in->seek(static_cast<int64_t>(cursor.position()));
+    return finish(h, mapped->bytes(), offset, s);
+  }
+  // Memory is taken as the bytes come: the header may promise more than there are.
   std::string data;
   for (size_t done = 0; done < wanted;) {
     size_t step = std::min(wanted - done, std::max<size_t>(done, 1 << 20));

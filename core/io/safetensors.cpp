@@ -162,12 +162,19 @@ SafetensorsLoad load_safetensors(std::shared_ptr<io::Reader> in, StreamOrDevice 
   }
   size_t start = in->tell();
   in->seek(0, std::ios_base::end);
-  size_t size = in->tell() - start;
-  in->seek(static_cast<int64_t>(start));
-  std::string all(size, '\0');
-  in->read(all.data(), size);
-  auto bytes = io::Bytes::of(std::move(all));
+  const size_t end = in->tell();
+  std::shared_ptr<const io::Bytes> bytes;
+  if (auto* mapped = dynamic_cast<io::BytesReader*>(in.get())) {
+    bytes = mapped->bytes();
+  } else {
+    in->seek(static_cast<int64_t>(start));
+    std::string all(end - start, '\0');
+    in->read(all.data(), all.size());
+    bytes = io::Bytes::of(std::move(all));
+    start = 0;
+  }
   io::Cursor cursor(bytes->data(), bytes->size(), kTag);
+  cursor.take(start, "what comes before");
   auto n = cursor.value<uint64_t>("the length of the json header");
   check_header_size(n, in->label());
   const char* header = cursor.take(n, "the json header");

@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "core/io/file.h"
 #include "mlx/io.h"
 #include "mlx/transforms.h"
 
@@ -94,6 +95,26 @@ std::optional<std::string> path_of(nb::handle file, const char* op, const char* 
                                 "] Input must be a file-like object, or string");
   }
   return std::nullopt;
+}
+
+/** A file of the disk that Python only reads is mapped, and read when values are asked for. One
+ * that may be written through the same object could change before; a compressed one holds other
+ * bytes. */
+std::shared_ptr<io::BytesReader> mapped_file(nb::handle file) {
+  nb::object module = nb::module_::import_("io");
+  nb::object kind = nb::borrow(file.type()), raw = nb::borrow(file);
+  if (kind.is(module.attr("BufferedReader"))) {
+    raw = file.attr("raw");
+    kind = nb::borrow(raw.type());
+  }
+  if (!kind.is(module.attr("FileIO")) || nb::cast<bool>(raw.attr("closed")) ||
+      nb::cast<bool>(raw.attr("writable")())) {
+    return nullptr;
+  }
+  auto bytes = io::Bytes::mapped(nb::cast<int>(raw.attr("fileno")()));
+  if (!bytes) return nullptr;
+  return std::make_shared<io::BytesReader>(bytes, nb::cast<size_t>(file.attr("tell")()),
+                                           "Python file object");
 }
 
 std::string with_extension(std::string path, const char* extension) {
@@ -202,17 +223,26 @@ nb::object load(nb::handle file, const std::optional<std::string>& format_arg, b
     throw std::invalid_argument("[load] metadata not supported for format " + format);
   }
   auto reader = [&] { return std::make_shared<FileReader>(nb::borrow(file)); };
+  auto mapped = path ? nullptr : mapped_file(file);
+  auto leave_position = [&] { file.attr("seek")(mapped->tell()); };
   if (format == "npy") {
     if (path) return nb::steal(wrap_array(mx::load(*path, s)));
-    mx::array a = mx::load(reader(), s);
-    evaluate({a});  // the file may be closed by the time the value is needed
+    mx::array a = mapped ? mx::load(mapped, s) : mx::load(reader(), s);
+    if (mapped) {
+      leave_position();
+    } else {
+      evaluate({a});  // the file may be closed by the time the value is needed
+    }
     return nb::steal(wrap_array(a));
   }
   if (format == "npz") return load_npz(path ? nb::object(nb::cast(*path)) : nb::borrow(file));
   if (format == "safetensors") {
-    auto [arrays, metadata] =
-        path ? mx::load_safetensors(*path, s) : mx::load_safetensors(reader(), s);
-    if (!path) {
+    auto [arrays, metadata] = path     ? mx::load_safetensors(*path, s)
+                              : mapped ? mx::load_safetensors(mapped, s)
+                                       : mx::load_safetensors(reader(), s);
+    if (mapped) {
+      leave_position();
+    } else if (!path) {
       std::vector<mx::array> all;
       for (auto& [name, a] : arrays) all.push_back(a);
       evaluate(all);
