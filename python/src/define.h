@@ -16,6 +16,9 @@ inline std::string function_signature(const char* name, const char* sig) {
   return std::string("def ") + name + sig;
 }
 
+/** doc, and the example of examples.inc for that function of m if there is one. */
+const char* with_example(nb::handle m, const char* name, const char* doc);
+
 /** The signature of a method, from that of a function whose first parameter is the array. */
 std::string method_signature(const char* name, const char* sig);
 
@@ -26,7 +29,8 @@ inline nb::class_<mx::array> array_class() {
 template <typename F, typename... Extra>
 void def_function(nb::module_& m, const char* name, const char* sig, const char* doc, F&& f,
                   const Extra&... extra) {
-  m.def(name, std::forward<F>(f), nb::sig(keep_text(function_signature(name, sig))), doc, extra...);
+  m.def(name, std::forward<F>(f), nb::sig(keep_text(function_signature(name, sig))),
+        with_example(m, name, doc), extra...);
 }
 
 /** A function of the module whose first parameter is an array, and the method of the same name. */

@@ -7,6 +7,7 @@
 
 #include "bind.h"
 #include "convert.h"
+#include "define.h"
 
 namespace {
 
@@ -142,7 +143,11 @@ Whether ``dtype`` is of the given kind, by the names of the array API standard.
 
 Kinds are ``"bool"``, ``"signed integer"``, ``"unsigned integer"``, ``"integral"``,
 ``"real floating"``, ``"complex floating"``, ``"numeric"``, a dtype, or a tuple of these.
-Raises ``ValueError`` for an unknown kind.)");
+Raises ``ValueError`` for an unknown kind.
+
+Example:
+  >>> mx.isdtype(mx.float32, "real floating")
+  True)");
   m.def(
       "result_type",
       [](const nb::args& args) {
@@ -153,7 +158,9 @@ Raises ``ValueError`` for an unknown kind.)");
         return d;
       },
       nb::sig("def result_type(*arrays_and_dtypes: array | Dtype) -> Dtype"),
-      "The dtype that an operation on these arrays or dtypes has: the smallest that holds all.");
+      with_example(m, "result_type",
+                   "The dtype that an operation on these arrays or dtypes has: the smallest that "
+                   "holds all."));
   m.def(
       "can_cast",
       [](nb::handle from, const mx::Dtype& to) {
@@ -161,7 +168,9 @@ Raises ``ValueError`` for an unknown kind.)");
         return mx::promote_types(d, to) == to;
       },
       "from_"_a, "to"_a, nb::sig("def can_cast(from_: array | Dtype, to: Dtype) -> bool"),
-      "Whether every value of the first dtype converts to ``to`` by the promotion rules.");
+      with_example(
+          m, "can_cast",
+          "Whether every value of the first dtype converts to ``to`` by the promotion rules."));
 
   nb::class_<mx::finfo>(m, "finfo",
                         "Limits of a floating point dtype (of the parts of a complex one).")

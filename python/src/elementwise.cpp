@@ -55,6 +55,11 @@ bool is_method(std::string_view name) {
   return methods.count(name) > 0;
 }
 
+/** Rows that the reference says take Python numbers; all do. */
+bool says_scalar(std::string_view name) {
+  return name == "degrees" || name == "radians" || name == "bitwise_invert";
+}
+
 void row(nb::module_& m, const char* func, Unary op, const char* doc) {
   auto f = [op](nb::handle a, mx::StreamOrDevice s) {
     mx::array* x = array_ptr(a);
@@ -63,14 +68,19 @@ void row(nb::module_& m, const char* func, Unary op, const char* doc) {
   for (const char* name : names_of(func)) {
     switch (style_of(func, 1)) {
       case Style::positional:
-        def_function(m, name, "(a: array, /, *, " STREAM_SIG, doc, f, nb::arg(), STREAM_ONLY);
+        def_function(m, name,
+                     says_scalar(name) ? "(a: scalar | array, /, *, " STREAM_SIG
+                                       : "(a: array, /, *, " STREAM_SIG,
+                     doc, f, nb::arg(), STREAM_ONLY);
         break;
       case Style::named:
         def_function(m, name, "(a: array, *, " STREAM_SIG, doc, f, "a"_a, STREAM_ONLY);
         break;
       case Style::free_stream:
-        def_function(m, name, "(a: array, " STREAM_SIG, doc, f, "a"_a,
-                     "stream"_a.none() = nb::none());
+        def_function(
+            m, name,
+            says_scalar(name) ? "(a: scalar | array, " STREAM_SIG : "(a: array, " STREAM_SIG, doc,
+            f, "a"_a, "stream"_a.none() = nb::none());
         break;
     }
     if (is_method(name)) {

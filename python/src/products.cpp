@@ -221,7 +221,9 @@ Example:
       },
       "subscripts"_a, "operands"_a, STREAM_ONLY,
       nb::sig("def einsum(subscripts: str, *operands, stream: StreamOrDevice = None) -> array"),
-      "A sum of products by Einstein's notation: ``'ij,jk->ik'`` is a product of matrices.");
+      with_example(
+          m, "einsum",
+          "A sum of products by Einstein's notation: ``'ij,jk->ik'`` is a product of matrices."));
   m.def(
       "einsum_path",
       [](const std::string& subscripts, const nb::args& operands) {
@@ -231,7 +233,9 @@ Example:
         return nb::make_tuple(steps, text);
       },
       "subscripts"_a, "operands"_a, nb::sig("def einsum_path(subscripts: str, *operands)"),
-      "The order in which :func:`einsum` contracts its operands, and a description of it.");
+      with_example(
+          m, "einsum_path",
+          "The order in which :func:`einsum` contracts its operands, and a description of it."));
   bind_quantized(m);
   bind_diagonals(m);
   bind_equality(m);

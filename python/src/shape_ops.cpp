@@ -125,7 +125,8 @@ void bind_views(nb::module_& m) {
       "arrays"_a, STREAM_ONLY,
       nb::sig("def broadcast_arrays(*arrays: array, stream: StreamOrDevice = None) -> tuple[array, "
               "...]"),
-      "The arrays at the shape they broadcast to together, as a list.");
+      with_example(m, "broadcast_arrays",
+                   "The arrays at the shape they broadcast to together, as a list."));
   m.def(
       "broadcast_shapes",
       [](const nb::args& shapes) {
@@ -135,7 +136,9 @@ void bind_views(nb::module_& m) {
         return shape_tuple(out);
       },
       nb::sig("def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int]"),
-      "The shape that the shapes broadcast to. Raises ``ValueError`` if they do not.");
+      with_example(
+          m, "broadcast_shapes",
+          "The shape that the shapes broadcast to. Raises ``ValueError`` if they do not."));
   auto at_least = [&](const char* name, mx::array (*one)(const mx::array&, mx::StreamOrDevice),
                       std::vector<mx::array> (*many)(const std::vector<mx::array>&,
                                                      mx::StreamOrDevice)) {
@@ -153,7 +156,9 @@ void bind_views(nb::module_& m) {
         "arys"_a, STREAM_ONLY,
         nb::sig(keep_text(std::string("def ") + name +
                           "(*arys: array, stream: StreamOrDevice = None) -> array | list[array]")),
-        "The arrays with axes of size 1 added until they have as many as the name says.");
+        with_example(
+            m, name,
+            "The arrays with axes of size 1 added until they have as many as the name says."));
   };
   at_least("atleast_1d", &mx::atleast_1d, &mx::atleast_1d);
   at_least("atleast_2d", &mx::atleast_2d, &mx::atleast_2d);
@@ -260,7 +265,9 @@ void bind_joining(nb::module_& m) {
       "stream"_a.none() = nb::none(),
       nb::sig("def meshgrid(*arrays: array, sparse: bool | None = False, indexing: str | None = "
               "'xy', stream: StreamOrDevice = None) -> tuple[array, ...]"),
-      "Coordinates of the grid that 1-D arrays span; ``indexing`` is ``'xy'`` or ``'ij'``.");
+      with_example(
+          m, "meshgrid",
+          "Coordinates of the grid that 1-D arrays span; ``indexing`` is ``'xy'`` or ``'ij'``."));
   def_function(
       m, "repeat", "(array: array, repeats: int, axis: int | None = None, *, " STREAM_SIG,
       "Each element ``repeats`` times along ``axis`` (flattened if ``None``).",

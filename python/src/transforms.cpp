@@ -345,7 +345,13 @@ Example:
       nb::sig("def async_eval(*args)"), R"(
 Starts the computation of arrays, or of all arrays in trees, and returns at once.
 
-Reading a value, or :func:`eval`, waits for it.)");
+Reading a value, or :func:`eval`, waits for it.
+
+Example:
+  >>> a = mx.exp(mx.zeros(2))
+  >>> mx.async_eval(a)
+  >>> a
+  array([1, 1], dtype=float32))");
   m.def(
       "get_array_buffer_size",
       [](const nb::args& args) { return mx::get_array_buffer_size(leaves(args)); },
@@ -384,7 +390,11 @@ Example:
 A function that computes the value of ``fun`` and its gradient as :func:`grad` does.
 
 ``fun`` returns a scalar array, or a tuple that begins with one; what follows is returned with the
-value and is not differentiated.)");
+value and is not differentiated.
+
+Example:
+  >>> mx.value_and_grad(lambda x: x * x)(mx.array(3.0))
+  (array(9, dtype=float32), array(6, dtype=float32)))");
 
   m.def(
       "vjp",
@@ -398,7 +408,11 @@ value and is not differentiated.)");
               "tuple[list[array], list[array]]"),
       R"(
 The outputs of ``fun`` at ``primals``, and the products of ``cotangents`` (one an output) with its
-Jacobian (one an input).)");
+Jacobian (one an input).
+
+Example:
+  >>> mx.vjp(lambda x: x * x, [mx.array(3.0)], [mx.array(1.0)])
+  ([array(9, dtype=float32)], [array(6, dtype=float32)]))");
   m.def(
       "jvp",
       [](nb::handle fun, nb::handle primals, nb::handle tangents) {
@@ -411,7 +425,11 @@ Jacobian (one an input).)");
               "tuple[list[array], list[array]]"),
       R"(
 The outputs of ``fun`` at ``primals``, and the products of its Jacobian with ``tangents`` (one an
-input).)");
+input).
+
+Example:
+  >>> mx.jvp(lambda x: x * x, [mx.array(3.0)], [mx.array(1.0)])
+  ([array(9, dtype=float32)], [array(6, dtype=float32)]))");
 
   m.def(
       "vmap",
@@ -466,7 +484,12 @@ Example:
       },
       "fun"_a, nb::sig("def checkpoint(fun: Callable[P, R]) -> Callable[P, R]"), R"(
 A function equal to ``fun`` of which a gradient keeps the inputs only and computes the rest again:
-less memory for more time.)");
+less memory for more time.
+
+Example:
+  >>> f = mx.checkpoint(lambda x: mx.sum(mx.exp(x)))
+  >>> mx.grad(f)(mx.array([0.0, 1.0]))
+  array([1, 2.71828], dtype=float32))");
 
   m.def(
       "depends",
@@ -481,5 +504,6 @@ less memory for more time.)");
       "inputs"_a, "dependencies"_a,
       nb::sig(
           "def depends(inputs: array | Sequence[array], dependencies: array | Sequence[array])"),
-      "``inputs``, whose evaluation has the ``dependencies`` evaluated first.");
+      with_example(m, "depends",
+                   "``inputs``, whose evaluation has the ``dependencies`` evaluated first."));
 }

@@ -54,3 +54,58 @@ def test_every_function_says_what_it_does():
         and not (inspect.getdoc(value) or "").strip()
     ]
     assert silent == []
+
+
+# What shows nothing that is the same everywhere: files, devices, streams, memory, settings.
+NO_EXAMPLE = set(
+    [
+        "clear_cache",
+        "clear_streams",
+        "compile",
+        "default_device",
+        "default_stream",
+        "device_count",
+        "device_info",
+        "disable_compile",
+        "enable_compile",
+        "get_active_memory",
+        "get_array_buffer_size",
+        "get_cache_memory",
+        "get_memory_limit",
+        "get_peak_memory",
+        "get_printoptions",
+        "import_function",
+        "is_available",
+        "load",
+        "new_stream",
+        "new_thread_local_stream",
+        "new_thread_unsafe_stream",
+        "printoptions",
+        "reset_peak_memory",
+        "save",
+        "save_gguf",
+        "save_safetensors",
+        "savez",
+        "savez_compressed",
+        "set_cache_limit",
+        "set_default_device",
+        "set_default_stream",
+        "set_memory_limit",
+        "set_printoptions",
+        "set_wired_limit",
+        "synchronize",
+    ]
+)
+
+
+def test_every_function_has_an_example():
+    shown = {name for name, _ in EXAMPLES}
+    bare = {
+        name.removeprefix("mlx.core.")
+        for name, value in documented()
+        if name not in shown
+        and name.count(".") == 2
+        and callable(value)
+        and not inspect.isclass(value)
+    }
+    assert bare == NO_EXAMPLE
