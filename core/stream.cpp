@@ -107,7 +107,6 @@ Registry& registry() {
 }
 
 thread_local std::map<Device, Stream> thread_defaults;
-thread_local std::optional<Device> thread_device;
 thread_local std::map<int, Stream> thread_local_streams;
 
 Device& global_device() {

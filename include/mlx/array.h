@@ -268,20 +268,23 @@ MLX_TYPE_TO_DTYPE(complex64_t, complex64)
 #undef MLX_TYPE_TO_DTYPE
 
 namespace detail {
+template <typename T, typename S>
+T element_from(const S& v) {
+  if constexpr (is_complex<S> && !is_complex<T>) {
+    return static_cast<T>(v.real());
+  } else if constexpr (is_complex<S> && std::is_same_v<T, complex64_t>) {
+    return complex64_t(v.real(), v.imag());
+  } else {
+    return static_cast<T>(v);
+  }
+}
+
 /** Writes n elements of src, converted, into out[0..n) of the dtype. */
 template <typename It>
 void fill_from(It src, size_t n, Dtype dtype, void* out) {
   auto fill = [&]<typename T>(T* dst) {
     using S = typename std::iterator_traits<It>::value_type;
-    for (size_t i = 0; i < n; ++i, ++src) {
-      if constexpr (is_complex<S> && !is_complex<T>) {
-        dst[i] = static_cast<T>((*src).real());
-      } else if constexpr (std::is_same_v<T, complex64_t> && is_complex<S>) {
-        dst[i] = complex64_t((*src).real(), (*src).imag());
-      } else {
-        dst[i] = static_cast<T>(*src);
-      }
-    }
+    for (size_t i = 0; i < n; ++i, ++src) dst[i] = element_from<T, S>(*src);
   };
   switch (dtype.val()) {
     case Dtype::Val::bool_:

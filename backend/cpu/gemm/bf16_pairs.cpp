@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "backend/cpu/fast/targets.h"
 #include "backend/cpu/gemm/problem.h"
 
 #if defined(__x86_64__)
@@ -322,7 +323,7 @@ GEMM_END_TARGET
 namespace mlx::core::cpu::gemm_detail {
 
 bool run_bfloat16_pairs(const Problem& p) {
-  static const bool have = __builtin_cpu_supports("avx512bf16") &&
+  static const bool have = simd_allows_avx512() && __builtin_cpu_supports("avx512bf16") &&
                            __builtin_cpu_supports("avx512bw") &&
                            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   return have && bf16_pairs::run(p);

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "backend/cpu/fast/scratch.h"
+#include "backend/cpu/fast/targets.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/quant/kernels.h"
 
@@ -319,7 +320,7 @@ QUANT_END_TARGET
 namespace mlx::core::cpu {
 
 bool quantized_dot_bytes(const QuantizedProduct& p) {
-  static const bool have = __builtin_cpu_supports("avx512vnni") &&
+  static const bool have = simd_allows_avx512() && __builtin_cpu_supports("avx512vnni") &&
                            __builtin_cpu_supports("avx512bw") &&
                            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   return have && p.w.bits == 4 && p.m <= 2 && p.count <= 64 && bytes::run(p);
