@@ -128,7 +128,12 @@ ROWS = [
     smooth("exp", np.exp),
     smooth("expm1", np.expm1, **NO_COMPLEX),
     unary("floor", np.floor, dtypes=REAL),
-    unary("imag", np.imag, gives=real_part),
+    unary(
+        "imag",
+        np.imag,
+        gives=real_part,
+        why={"derivatives": "not tested: of complex input only"},
+    ),
     unary("isfinite", np.isfinite, gives=boolean),
     unary("isinf", np.isinf, gives=boolean),
     unary("isnan", np.isnan, gives=boolean),
@@ -169,6 +174,7 @@ ROWS = [
         clip,
         kw=({"a_min": -1, "a_max": 1}, {"a_min": 0, "a_max": None}),
         dtypes=INTS + FLOATS,
+        grad=True,
     ),
     # two arguments
     binary("add", np.add, grad=True),
@@ -183,9 +189,21 @@ ROWS = [
         edges=False,
     ),
     binary(
-        "remainder", np.remainder, second=Arg(0.5, 2, (1, 9)), dtypes=INTEGERS + FLOATS, edges=False
+        "remainder",
+        np.remainder,
+        second=Arg(0.5, 2, (1, 9)),
+        dtypes=INTEGERS + FLOATS,
+        edges=False,
+        grad=True,
     ),
-    binary("divmod", divmod_, second=Arg(0.5, 2, (1, 9)), dtypes=INTEGERS + FLOATS, edges=False),
+    binary(
+        "divmod",
+        divmod_,
+        second=Arg(0.5, 2, (1, 9)),
+        dtypes=INTEGERS + FLOATS,
+        edges=False,
+        grad=True,
+    ),
     binary(
         "power",
         np.power,

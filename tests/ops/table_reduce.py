@@ -221,7 +221,6 @@ ROWS = [
         kw=({"kth": 2}, {"kth": 1, "axis": 0}),
         call=lambda *a, **kw: sorted_parts(*a, **kw, by_index=True),
         dtypes=REAL,
-        grad=True,
         bad=((lambda f: f(mx.zeros(3), 3), ValueError, "3"),),
     ),
     Row(
