@@ -13,6 +13,7 @@
 #include "mlx/export.h"
 #include "mlx/fast.h"
 #include "mlx/fft.h"
+#include "mlx/graph_utils.h"
 #include "mlx/linalg.h"
 #include "mlx/memory.h"
 #include "mlx/ops.h"

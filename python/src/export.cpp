@@ -1,8 +1,12 @@
 // python/src/export.cpp: functions in files.
 #include "mlx/export.h"
 
+#include <fstream>
+#include <sstream>
+
 #include "bind.h"
 #include "gc_function.h"
+#include "mlx/graph_utils.h"
 #include "trees.h"
 
 namespace {
@@ -271,5 +275,47 @@ of arrays. With ``return_metadata`` the text kept in the file comes with it.
 Raises:
     RuntimeError: if the file cannot be read or is not such a file.
     ValueError: on a call whose arguments no function of the file takes.
+)");
+
+  m.def(
+      "export_to_dot",
+      [](nb::object file, const nb::args& args, const nb::kwargs& kwargs) {
+        mx::NodeNamer namer;
+        for (auto [name, value] : nb::borrow<nb::dict>(kwargs)) {
+          for (const auto& a : tree_flatten(value)) namer.set_name(a, nb::str(name).c_str());
+        }
+        std::ostringstream text;
+        mx::export_to_dot(text, std::move(namer), tree_flatten(args));
+        if (PyUnicode_Check(file.ptr())) {
+          std::ofstream out(nb::str(file).c_str());
+          out << text.str();
+          out.close();
+          if (!out) {
+            throw std::runtime_error(std::string("[export_to_dot] Failed to write ") +
+                                     nb::str(file).c_str());
+          }
+        } else if (nb::hasattr(file, "write")) {
+          file.attr("write")(text.str());
+        } else {
+          throw std::invalid_argument(
+              "[export_to_dot] The first argument must be the name of a file or an object with a "
+              "method write.");
+        }
+      },
+      "file"_a, "args"_a, "kwargs"_a,
+      nb::sig("def export_to_dot(file: object, *args, **kwargs) -> None"), R"(
+Writes the graph of what has not been evaluated yet in the DOT language of Graphviz.
+
+Args:
+    file: the name of a file, or an object with a method ``write``.
+    *args: the arrays, or trees of them, whose graph is drawn.
+    **kwargs: names for arrays in it.
+
+Example:
+    >>> import io
+    >>> x, text = mx.array(1.0), io.StringIO()
+    >>> mx.export_to_dot(text, mx.exp(x), x=x)
+    >>> "Exp" in text.getvalue()
+    True
 )");
 }

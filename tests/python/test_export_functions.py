@@ -1,5 +1,6 @@
 """Functions in files: signatures, sizes, errors, damaged files."""
 
+import io
 import math
 import random
 
@@ -252,3 +253,29 @@ def test_a_failed_export_leaves_the_old_file(path):
     with pytest.raises(KeyError):
         mx.export_function(path, lambda x: {}["no"], mx.array(1))
     assert mx.import_function(path)(mx.array(1))[0].item() == 2
+
+
+def test_graph_as_dot(tmp_path):
+    x, y = mx.array(1.0), mx.array([1.0, 2.0])
+    z = mx.exp(x + y) * y
+    text = io.StringIO()
+    mx.export_to_dot(text, z, x=x)
+    dot = text.getvalue()
+    assert dot.startswith("digraph {") and dot.endswith("}\n")
+    for word in ('label="Exp"', 'label="Multiply"', '"x" -> op', "rank=source", "rank=sink"):
+        assert word in dot
+    assert dot.count("shape=rectangle") == 3 and "(2)" in dot
+    a, b = mx.split(mx.arange(4.0) * 2, 2)
+    path = tmp_path / "g.dot"
+    mx.export_to_dot(str(path), [a], {"b": b}, **{'with "quotes"': a})
+    assert path.read_text().count('label="Split"') == 1
+    assert 'with \\"quotes\\"' in path.read_text()
+    mx.eval(z)
+    text = io.StringIO()
+    mx.export_to_dot(text, z)  # nothing is left to do
+    assert "rectangle" not in text.getvalue()
+    for bad in ((text, 3), (3, z)):
+        with pytest.raises(ValueError):
+            mx.export_to_dot(*bad)
+    with pytest.raises(RuntimeError):
+        mx.export_to_dot(str(tmp_path / "no" / "folder"), z)
