@@ -79,9 +79,10 @@ array transposed(const array& x, const array& w, const std::vector<int>& stride,
   }
   std::vector<int> lo, hi;
   for (size_t d = 0; d < stride.size(); ++d) {
-    const int reach = (w.shape(int(d) + 1) - 1) * dilation[d];
-    lo.push_back(reach - padding[d]);
-    hi.push_back(reach - padding[d] + output_padding[d]);
+    const int64_t pad = int64_t(w.shape(int(d) + 1) - 1) * dilation[d] - padding[d];
+    lo.push_back(convolution_size(pad, "The padding of a transposed convolution"));
+    hi.push_back(
+        convolution_size(pad + output_padding[d], "The padding of a transposed convolution"));
   }
   return conv_general(x, w, std::vector<int>(stride.size(), 1), lo, hi, dilation, stride, groups,
                       true, s);

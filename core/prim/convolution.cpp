@@ -1,6 +1,7 @@
 // core/prim/convolution.cpp: the convolution and its derivatives, which are convolutions again.
 #include "core/prim/convolution.h"
 
+#include <limits>
 #include <optional>
 
 #include "mlx/ops.h"
@@ -34,10 +35,12 @@ array input_gradient(const array& cotangent, const array& w, const Shape& shape,
   back.input_dilation = g.stride;
   back.flip = !g.flip;
   for (size_t d = 0; d < spatial; ++d) {
-    const int reach = (w.shape(int(d) + 1) - 1) * g.kernel_dilation[d];
-    back.pad_lo[d] = reach - g.pad_lo[d];
-    back.pad_hi[d] = (shape[d + 1] - 1) * g.input_dilation[d] + reach -
-                     (cotangent.shape(int(d) + 1) - 1) * g.stride[d] - back.pad_lo[d];
+    const int64_t reach = int64_t(w.shape(int(d) + 1) - 1) * g.kernel_dilation[d];
+    const int64_t lo = reach - g.pad_lo[d];
+    const int64_t hi = int64_t(shape[d + 1] - 1) * g.input_dilation[d] + reach -
+                       int64_t(cotangent.shape(int(d) + 1) - 1) * g.stride[d] - lo;
+    back.pad_lo[d] = convolution_size(lo, "The padding of the gradient");
+    back.pad_hi[d] = convolution_size(hi, "The padding of the gradient");
   }
   // [groups, O/groups, kernel, C/groups] with the channels changing places.
   Shape split{g.groups, w.shape(0) / g.groups};
@@ -99,6 +102,14 @@ array sum_of(std::optional<array> total, const array& part, Stream s) {
 
 }  // namespace
 
+int convolution_size(int64_t value, const char* what) {
+  if (value < std::numeric_limits<int>::min() || value > std::numeric_limits<int>::max()) {
+    throw std::invalid_argument(std::string("[conv] ") + what + " is " + std::to_string(value) +
+                                ", which does not fit in 32 bits.");
+  }
+  return static_cast<int>(value);
+}
+
 // ---- Convolution ----
 
 Shape Convolution::conv_out_shape(const Shape& in_shape, const Shape& wt_shape,
@@ -109,8 +120,18 @@ Shape Convolution::conv_out_shape(const Shape& in_shape, const Shape& wt_shape,
   Shape out{in_shape.front()};
   for (size_t d = 0; d + 2 < in_shape.size(); ++d) {
     const int64_t n = in_shape[d + 1], k = wt_shape[d + 1];
-    const int64_t length = (n > 0 ? 1 + (n - 1) * input_dilation[d] : 0) + pads_lo[d] + pads_hi[d];
+    const int64_t spread = n > 0 ? 1 + (n - 1) * input_dilation[d] : 0;
+    const int64_t length = spread + pads_lo[d] + pads_hi[d];
     const int64_t reach = 1 + (k - 1) * kernel_dilation[d];
+    // Kernels and gradients take all three for ints, not the size of the result alone.
+    for (int64_t size : {spread, length, reach}) {
+      if (size > std::numeric_limits<int>::max()) {
+        throw std::invalid_argument(
+            "[conv] The dilated and padded input, or the dilated weight, is too large at axis " +
+            std::to_string(d + 1) + " (" + std::to_string(size) + ") for input with shape " +
+            to_string(in_shape) + " and weight of shape " + to_string(wt_shape) + ".");
+      }
+    }
     if (length < reach) {
       throw std::invalid_argument(
           "[conv] Spatial dimensions of input after padding cannot be smaller than weight spatial "

@@ -21,6 +21,9 @@ struct ConvolutionGeometry {
   }
 };
 
+/** `value` as an int. Throws std::invalid_argument, naming `what`, where it doesn't fit. */
+int convolution_size(int64_t value, const char* what);
+
 /**
  * Inputs x [N, ..., C] and w [O, ..., C / groups] of one dtype; the result is [N, ..., O]:
  *   y[n, i, o] = sum over t, c of x[n, (i stride + t kernel_dilation - pad_lo) / input_dilation, c]

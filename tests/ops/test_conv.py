@@ -274,6 +274,7 @@ def test_empty():
 
 
 X, W = (1, 5, 5, 2), (3, 3, 3, 2)
+HUGE = 2**31 - 1
 
 
 @pytest.mark.parametrize(
@@ -292,6 +293,12 @@ X, W = (1, 5, 5, 2), (3, 3, 3, 2)
         (lambda: mx.conv_general(mx.ones((1, 2)), mx.ones((3, 2))), "spatial"),
         (lambda: mx.conv_general(mx.ones((1, 2, 2, 2, 2, 2)), mx.ones((1,) * 6)), "spatial"),
         (lambda: mx.conv_transpose2d(mx.ones((1, 5, 2)), mx.ones((3, 3, 2))), "2D"),
+        (lambda: mx.conv2d(mx.ones(X), mx.ones(W), padding=HUGE), "too large"),
+        (lambda: mx.conv2d(mx.ones(X), mx.ones(W), dilation=HUGE, padding=HUGE), "too large"),
+        (lambda: mx.conv_general(mx.ones(X), mx.ones(W), input_dilation=HUGE), "too large"),
+        (lambda: mx.conv_transpose2d(mx.ones(X), mx.ones(W), stride=HUGE), "too large"),
+        (lambda: mx.conv_transpose2d(mx.ones(X), mx.ones(W), dilation=HUGE), "32 bits"),
+        (lambda: mx.conv_transpose2d(mx.ones(X), mx.ones(W), padding=-HUGE), "32 bits"),
         (lambda: mx.convolve(mx.ones((2, 2)), mx.ones(3)), "1D"),
         (lambda: mx.convolve(mx.ones(0), mx.ones(3)), "empty"),
         (lambda: mx.convolve(mx.ones(3), mx.ones(3), mode="x"), "mode"),
