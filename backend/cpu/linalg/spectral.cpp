@@ -71,7 +71,7 @@ void run_eigh(const Eigh& p, const std::vector<array>& inputs, std::vector<array
   int64_t batch = matrices(in);
   // LAPACK sees the transposed matrix: the other triangle, and conjugated vectors.
   char triangle = uplo == "L" ? 'U' : 'L', job = vectors ? 'V' : 'N';
-  dispatch_linalg(in.dtype(), [&, vectors = vectors](auto tag) {
+  dispatch_linalg(in.dtype(), [&, lower = uplo == "L", vectors = vectors](auto tag) {
     using T = decltype(tag);
     lapack<T>();
     each_matrix(batch, 10.0 * n * n * n, [&](int64_t begin, int64_t end) {
@@ -85,7 +85,7 @@ void run_eigh(const Eigh& p, const std::vector<array>& inputs, std::vector<array
         a.assign(from, from + size);
         for (int r = 0; r < n; ++r) {  // the other triangle may hold anything
           for (int c = r + 1; c < n; ++c) {
-            (uplo == "L" ? a[size_t(r) * n + c] : a[size_t(c) * n + r]) = T(0);
+            (lower ? a[size_t(r) * n + c] : a[size_t(c) * n + r]) = T(0);
           }
         }
         if (!all_finite(a.data(), size)) {
