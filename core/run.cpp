@@ -3,6 +3,7 @@
 
 #include "core/copy.h"
 #include "core/eval.h"
+#include "core/observe.h"
 #include "mlx/primitives.h"
 
 namespace mlx::core {
@@ -55,11 +56,13 @@ void wait_for(const array& a) {
 
 void run_primitive(Primitive& primitive, const std::vector<array>& inputs,
                    std::vector<array>& outs) {
-  if (primitive.device() == Device::cpu) {
-    primitive.eval_cpu(inputs, outs);
-  } else {
-    primitive.eval_gpu(inputs, outs);
-  }
+  observed(nullptr, &primitive, nullptr, inputs, outs, [&] {
+    if (primitive.device() == Device::cpu) {
+      primitive.eval_cpu(inputs, outs);
+    } else {
+      primitive.eval_gpu(inputs, outs);
+    }
+  });
 }
 
 namespace detail {
@@ -95,7 +98,8 @@ void launch_tape(const Tape& tape, const Shape& shape, const std::vector<array>&
   for (const auto& in : operands)
     all.push_back({const_cast<char*>(in.data<char>()), broadcast_strides(in, shape)});
   for (auto& out : outs) all.push_back({out.data<char>(), broadcast_strides(out, shape)});
-  tape_runner(Device::cpu)(tape, shape, all);
+  observed(&tape, nullptr, &shape, operands, outs,
+           [&] { tape_runner(Device::cpu)(tape, shape, all); });
 }
 
 }  // namespace detail

@@ -47,6 +47,7 @@ NOT_IN_THE_TABLE = {
         "files: tests/python/test_bind_files.py",
         "load save save_gguf save_safetensors savez savez_compressed",
     ),
+    **because("looking inside: tests/python/test_inside.py", "profile check_finite"),
     **because("printing: tests/python", "printoptions get_printoptions set_printoptions"),
     **because(
         "exchange of functions: tests of export",
