@@ -114,7 +114,8 @@ TEST(Convolution, SizesThatDoNotFitAreErrors) {
   array x = ones({1, 5, 1}), w = ones({1, 3, 1});
   EXPECT_THROW(conv1d(x, w, 1, huge), std::invalid_argument);
   EXPECT_THROW(conv1d(x, w, 1, huge, huge), std::invalid_argument);
-  EXPECT_THROW(conv_general(x, w, {1}, {0}, {0}, {1}, {huge}), std::invalid_argument);
+  EXPECT_THROW(conv_general(x, w, {1}, {0}, {0}, {1}, std::vector<int>{huge}),
+               std::invalid_argument);
   EXPECT_THROW(conv_transpose1d(x, w, huge), std::invalid_argument);
   EXPECT_THROW(conv_transpose1d(x, w, 1, 0, huge), std::invalid_argument);
   EXPECT_THROW(conv_transpose1d(x, w, 1, -huge), std::invalid_argument);

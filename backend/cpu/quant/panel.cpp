@@ -26,7 +26,6 @@ namespace {
 constexpr size_t kLanes = HWY_LANES(float);
 // Columns are taken 32 at a time: whole panels on every target, and a whole group of x w's rows.
 constexpr size_t kCols = 32;
-constexpr size_t kPanels = kCols / kTileCols;
 
 /** 32 codes (words of a group's part) of each lane's row: values e of them all, in order of e. */
 template <int kBits, size_t... E, class F>
