@@ -310,18 +310,21 @@ def test_errors(call, words):
 
 
 THREADS = """
-import hashlib, mlx.core as mx
+import hashlib, itertools, mlx.core as mx
 mx.random.seed(0)
 digest = hashlib.sha256()
-for size, c, o, k, stride, groups in [
-    (20, 16, 24, 3, 1, 1), (21, 3, 8, 7, 2, 1), (18, 12, 12, 3, 1, 12), (15, 8, 16, 5, 3, 4),
-]:
-    x = mx.random.normal((3, size, size, c))
-    w = mx.random.normal((o, k, k, c // groups))
+for dtype, (size, c, o, k, stride, groups) in itertools.product(
+    [mx.float32, mx.float16, mx.bfloat16],
+    [(20, 16, 24, 3, 1, 1), (21, 3, 8, 7, 2, 1), (18, 12, 12, 3, 1, 12), (15, 8, 16, 5, 3, 4), (14, 32, 8, 3, 2, 1)],
+):
+    x = mx.random.normal((3, size, size, c)).astype(dtype)
+    w = mx.random.normal((o, k, k, c // groups)).astype(dtype)
     f = lambda x, w: mx.conv2d(x, w, stride, k // 2, 1, groups)
-    y, grads = mx.vjp(lambda *a: [f(*a)], [x, w], [mx.sin(mx.arange(f(x, w).size)).reshape(f(x, w).shape)])
+    shape = f(x, w).shape
+    cotangent = mx.sin(mx.arange(f(x, w).size)).reshape(shape).astype(dtype)
+    y, grads = mx.vjp(lambda *a: [f(*a)], [x, w], [cotangent])
     for a in [*y, *grads]:
-        digest.update(bytes(memoryview(a)))
+        digest.update(bytes(memoryview(a.view(mx.uint8))))
 print(digest.hexdigest())
 """
 

@@ -1,5 +1,7 @@
 // backend/cpu/conv/convolution.cpp: which form a convolution takes: rows of the input where they
 // lie, a channel each, or products over blocks of patches that stay in cache.
+#include <algorithm>
+
 #include "backend/cpu/conv/layout.h"
 #include "backend/cpu/fast/scratch.h"
 #include "backend/cpu/gemm/gemm.h"
@@ -9,6 +11,8 @@
 namespace mlx::core::cpu {
 
 namespace {
+
+constexpr int64_t kDotChannels = 32;  // of a group, from which bfloat16's own products win
 
 /** Channels of their own for every output: a product and a sum a tap, without any patches. */
 template <class T, class Acc>
@@ -80,6 +84,33 @@ array turned_weight(const array& w, int64_t groups, int64_t k) {
   return out;
 }
 
+array as_float32(const array& a) {
+  array wide(a.shape(), float32, nullptr, {});
+  allocate(wide);
+  copy_into(a, wide);
+  wide.set_status(array::available);
+  return wide;
+}
+
+/**
+ * Half floats by float32 rows: true if the result could be made so, and then it is. Sums are
+ * float32's, rounded once. bfloat16 has dot products of its own, which win over the two
+ * conversions where patches have long runs and no zeros between values.
+ */
+bool convolve_wide_rows(const ConvLayout& l, const array& x, const array& w, array& out) {
+  if (x.dtype() != float16 && x.dtype() != bfloat16) return false;
+  const bool spread = std::any_of(l.g.input_dilation.begin(), l.g.input_dilation.end(),
+                                  [](int dilation) { return dilation != 1; });
+  if (x.dtype() == bfloat16 && l.group_channels >= kDotChannels && !spread) return false;
+  const array wide_x = as_float32(x);
+  const ConvLayout wide(l.g, wide_x, l.kernel, out.shape());
+  array result(out.shape(), float32, nullptr, {});
+  allocate(result);
+  if (!convolve_rows(wide, wide_x, as_float32(w), result)) return false;
+  copy_into(result, out);
+  return true;
+}
+
 void run_convolution(const Convolution& p, const std::vector<array>& inputs,
                      std::vector<array>& outputs) {
   array& out = outputs[0];
@@ -100,7 +131,9 @@ void run_convolution(const Convolution& p, const std::vector<array>& inputs,
     plain = plain && g.stride[d] == 1 && g.input_dilation[d] == 1 && g.pad_lo[d] == 0 &&
             g.pad_hi[d] == 0;
   }
-  if ((!plain || l.group_channels == 1) && convolve_rows(l, x, w, out)) return;
+  if (!plain || l.group_channels == 1) {
+    if (convolve_rows(l, x, w, out) || convolve_wide_rows(l, x, w, out)) return;
+  }
   if (run_each_channel(l, x, w, out)) return;
 
   const int64_t n_all = out.shape(-1);
