@@ -5,6 +5,7 @@
 #include <mutex>
 #include <sstream>
 
+#include "core/source.h"
 #include "core/tracing.h"
 #include "mlx/ops.h"
 #include "mlx/primitives.h"
@@ -107,6 +108,7 @@ array::ArrayDesc::ArrayDesc(Shape s, Dtype d, std::shared_ptr<Primitive> p, std:
       primitive(std::move(p)),
       inputs(std::move(in)) {
   strides = row_major_strides(shape);
+  if (primitive) source = current_source();
   for (const auto& x : inputs) {
     if (x.desc_->is_tracer) {
       is_tracer = x.is_tracer();
@@ -256,6 +258,7 @@ void array::wait() {
 
 array array::unsafe_weak_copy(const array& other) {
   array copy(other.shape(), other.dtype(), nullptr, {});
+  (void)other.data<char>();  // the copy does not know of devices
   copy.set_data(allocator::Data(other.buffer(), [](allocator::Buffer) {}), other.data_size(),
                 other.strides(), other.flags(), other.offset());
   return copy;
@@ -272,6 +275,7 @@ void array::set_data(allocator::Data data) {
 
 void array::set_data(allocator::Data data, size_t data_size, Strides strides, Flags flags,
                      int64_t offset) {
+  data.use(static_cast<size_t>(offset) + data_size * itemsize());
   desc_->data = std::make_shared<Data>(std::move(data));
   desc_->data_ptr = static_cast<char*>(desc_->data->buffer().raw_ptr()) + offset;
   desc_->offset = offset;

@@ -4,12 +4,15 @@
 // task has run. A plan can only wait for plans made before it, so waiting never goes in a circle.
 #include "core/eval.h"
 
+#include <condition_variable>
 #include <mutex>
 
+#include "core/gpu.h"
 #include "core/graph_access.h"
 #include "core/plan.h"
 #include "core/run.h"
 #include "core/scheduler.h"
+#include "core/source.h"
 #include "mlx/transforms.h"
 
 namespace mlx::core {
@@ -21,7 +24,7 @@ void finish(array& a) { a.set_status(array::available); }
 
 void run_tape_task(Task& task) {
   for (const auto& in : task.operands) wait_for(in);
-  run_tape(*task.tape, task.shape, task.operands, task.stored, [&](size_t k) {
+  run_tape(*task.tape, task.shape, task.operands, task.stored, task.stream.device, [&](size_t k) {
     // Only this task can see the memory: its handle, and its members' inputs, which go with it.
     return !task.keep_graph && GraphAccess::use_count(task.operands[k]) == 1 + task.input_refs[k];
   });
@@ -66,30 +69,110 @@ void run_primitive_task(Task& task) {
   }
 }
 
+void run_task(Task& task) {
+  SourceId source = (task.tape ? task.stored : task.nodes).back().source();
+  try {
+    if (task.tape) {
+      run_tape_task(task);
+    } else {
+      run_primitive_task(task);
+    }
+  } catch (...) {
+    rethrow_from(source);
+  }
+}
+
+void make_lazy_again(Task& task) {
+  for (auto& a : task.tape ? task.stored : task.nodes) {
+    if (a.status() == array::evaluated) a.set_status(array::unscheduled);
+  }
+}
+
+/** Tasks of a plan that were given to the queues of devices. */
+class Sent {
+ public:
+  explicit Sent(Event event) : event_(std::move(event)) {}
+
+  void send(Task& task) {
+    // A queue never waits for other plans: theirs might stand behind it.
+    for (const auto& in : task.tape ? task.operands : task.nodes[0].inputs()) {
+      if (!in.is_available() && !(in.event() == event_)) wait_for(in);
+    }
+    Stream stream = task.stream;
+    tasks_.push_back(std::make_shared<Task>(std::move(task)));
+    task = Task{};
+    {
+      std::lock_guard lock(mutex_);
+      ++running_;
+    }
+    scheduler::enqueue_on_device(stream, [this, task = tasks_.back()] {
+      try {
+        gpu_backend()->before_task();
+        run_task(*task);
+        *task = Task{};
+        event_.progress();
+      } catch (...) {
+        // Those who wait for it, here and elsewhere, hear of it.
+        event_.signal(std::current_exception());
+        std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+      }
+      std::lock_guard lock(mutex_);
+      if (--running_ == 0) ended_.notify_all();
+    });
+  }
+
+  /** Waits for all; throws the first error. */
+  void finish() {
+    wait();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+  void make_all_lazy_again() {
+    wait();
+    std::lock_guard lock(planning);
+    for (auto& task : tasks_) {
+      if (task->tape || !task->nodes.empty()) make_lazy_again(*task);
+    }
+  }
+
+ private:
+  void wait() {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [this] { return running_ == 0; });
+  }
+
+  Event event_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  int running_ = 0;
+  std::exception_ptr error_;
+  std::vector<std::shared_ptr<Task>> tasks_;
+};
+
 /** Runs all tasks; on failure the arrays without a value are lazy again. */
 void run(Plan& plan, Event event, bool may_interrupt) {
   Interrupts interrupts(may_interrupt);
+  Sent sent(event);
   size_t done = 0;
   try {
     for (auto& task : plan.tasks) {
-      if (task.tape) {
-        run_tape_task(task);
+      if (task.stream.device == Device::gpu) {
+        sent.send(task);
       } else {
-        run_primitive_task(task);
+        run_task(task);
+        task = Task{};
+        event.progress();
       }
-      task = Task{};
       ++done;
-      event.progress();
       interrupts.tick();
     }
+    sent.finish();
   } catch (...) {
+    sent.make_all_lazy_again();
     {
       std::lock_guard lock(planning);
-      for (size_t i = done; i < plan.tasks.size(); ++i) {
-        for (auto& a : plan.tasks[i].tape ? plan.tasks[i].stored : plan.tasks[i].nodes) {
-          if (a.status() == array::evaluated) a.set_status(array::unscheduled);
-        }
-      }
+      for (size_t i = done; i < plan.tasks.size(); ++i) make_lazy_again(plan.tasks[i]);
     }
     event.signal(std::current_exception());
     throw;
@@ -138,10 +221,9 @@ void async_eval(std::vector<array> outputs) {
   }
   Event event(stream);
   auto plan = std::make_shared<Plan>();
-  {
-    std::lock_guard lock(planning);
-    *plan = make_plan(outputs, event);
-  }
+  // Queued in the order in which they are made, plans wait for none that stands behind them.
+  std::lock_guard lock(planning);
+  *plan = make_plan(outputs, event);
   if (plan->tasks.empty()) return;
   scheduler::enqueue(stream, [plan, event] {
     try {

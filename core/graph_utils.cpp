@@ -4,26 +4,19 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "core/graph_walk.h"
+#include "core/source.h"
 #include "mlx/primitives.h"
 #include "mlx/utils.h"
 
 namespace mlx::core {
 
-namespace {
-
-/** Operations that outputs wait for, inputs first, one for each primitive; and arrays with values.
- */
-struct Walk {
-  std::vector<array> operations;  // the output met first stands for the others
-  std::vector<array> leaves;
-};
-
-Walk walk(const std::vector<array>& outputs) {
+GraphWalk walk_graph(const std::vector<array>& outputs) {
   struct Visit {
     array value;
     size_t next;
   };
-  Walk found;
+  GraphWalk found;
   std::unordered_set<std::uintptr_t> seen;
   std::vector<Visit> stack;
   auto visit = [&](const array& a) {
@@ -53,6 +46,8 @@ Walk walk(const std::vector<array>& outputs) {
   return found;
 }
 
+namespace {
+
 /** In quotes, as DOT wants names. */
 std::string quoted(const std::string& name) {
   std::string text = "\"";
@@ -78,7 +73,7 @@ const std::string& NodeNamer::get_name(const array& x) {
 void NodeNamer::set_name(const array& x, std::string n) { names[x.id()] = std::move(n); }
 
 void print_graph(std::ostream& os, NodeNamer namer, const std::vector<array>& outputs) {
-  Walk found = walk(outputs);
+  GraphWalk found = walk_graph(outputs);
   auto show = [&](const array& a) {
     os << namer.get_name(a) << " [" << to_string(a.shape()) << ", " << dtype_to_string(a.dtype())
        << "]";
@@ -104,7 +99,7 @@ void print_graph(std::ostream& os, NodeNamer namer, const std::vector<array>& ou
 }
 
 void export_to_dot(std::ostream& os, NodeNamer namer, const std::vector<array>& outputs) {
-  Walk found = walk(outputs);
+  GraphWalk found = walk_graph(outputs);
   std::unordered_set<std::uintptr_t> wanted, shown;
   for (const auto& out : outputs) wanted.insert(out.id());
   auto name = [&](const array& a) { return quoted(namer.get_name(a)); };
@@ -118,7 +113,10 @@ void export_to_dot(std::ostream& os, NodeNamer namer, const std::vector<array>& 
       if (!in.has_primitive() || in.is_available()) source(in);
     }
     std::string box = "op" + std::to_string(++number);
-    os << "{ " << box << " [label=" << quoted(a.primitive().name()) << ", shape=rectangle]; }\n";
+    os << "{ " << box << " [label=" << quoted(a.primitive().name()) << ", shape=rectangle";
+    if (std::string place = source_text(a.source()); !place.empty())
+      os << ", tooltip=" << quoted(place);
+    os << "]; }\n";
     for (const auto& in : a.inputs()) os << name(in) << " -> " << box << "\n";
     for (const auto& out : a.outputs()) {
       os << (wanted.count(out.id()) ? "{ rank=sink; " : "{ ") << name(out)

@@ -1,7 +1,10 @@
 // core/observe.cpp
 #include "core/observe.h"
 
+#include <algorithm>
 #include <cstring>
+
+#include "core/source.h"
 
 namespace mlx::core {
 
@@ -38,6 +41,16 @@ std::string TaskView::name() const {
     text.append("Reduce ").append(kNames[static_cast<int>(tape->reduce->op)]);
   }
   return text;
+}
+
+std::vector<std::string> TaskView::places() const {
+  std::vector<std::string> found;
+  for (const auto& out : outputs) {
+    std::string place = source_text(out.source());
+    if (!place.empty() && std::find(found.begin(), found.end(), place) == found.end())
+      found.push_back(std::move(place));
+  }
+  return found;
 }
 
 double TaskView::flops() const {

@@ -25,6 +25,8 @@ struct TaskView {
 
   /** "Exp, Multiply, Reduce Sum" or "Matmul". */
   std::string name() const;
+  /** The places where what it computes was made, each once: "train.py:12". */
+  std::vector<std::string> places() const;
   /** Floating operations: an instruction each element, products as they are counted; else 0. */
   double flops() const;
 };

@@ -224,6 +224,7 @@ class Planner {
   static Task primitive_task(Entry& e) {
     Task task;
     task.keep_graph = e.value.is_tracer();
+    task.stream = e.value.primitive().stream();
     if (!e.value.has_siblings()) {
       task.nodes = {std::move(e.value)};
       return task;
@@ -240,6 +241,7 @@ class Planner {
     Task task;
     task.tape = std::make_unique<Tape>();
     task.shape = *groups_[root].shape;
+    task.stream = groups_[root].stream;
     Tape& tape = *task.tape;
 
     // Members in topological order: all of them lie at or before the root.

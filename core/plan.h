@@ -25,7 +25,8 @@ struct Task {
   std::vector<array> operands;  // fused: inputs of the tape, each once
   std::vector<int> input_refs;  // fused: how often members name operand i as an input
   std::vector<array> stored;    // fused: outputs of the tape, the reduction's result last
-  bool keep_graph = false;      // a transformation may still ask how these were made
+  Stream stream{0, Device::cpu};
+  bool keep_graph = false;  // a transformation may still ask how these were made
 };
 
 struct Plan {

@@ -3,6 +3,7 @@
 
 #include "core/copy.h"
 #include "core/eval.h"
+#include "core/gpu.h"
 #include "core/observe.h"
 #include "mlx/primitives.h"
 
@@ -59,6 +60,8 @@ void run_primitive(Primitive& primitive, const std::vector<array>& inputs,
   observed(nullptr, &primitive, nullptr, inputs, outs, [&] {
     if (primitive.device() == Device::cpu) {
       primitive.eval_cpu(inputs, outs);
+    } else if (gpu_backend() && gpu_backend()->has_kernel(primitive)) {
+      gpu_backend()->run(primitive, inputs, outs);
     } else {
       primitive.eval_gpu(inputs, outs);
     }
@@ -87,6 +90,11 @@ void allocate_as(array& out, const Shape& shape, const Strides& layout) {
   size_t span;
   auto flags = layout_flags(shape, layout, span);
   out.set_data(allocator::malloc(out.nbytes()), out.size(), layout, flags);
+}
+
+bool ran_on_gpu(const Tape& tape, const Shape& shape, const std::vector<array>& operands,
+                std::vector<array>& outs, Device device) {
+  return gpu_backend() && gpu_backend()->run_tape(tape, shape, operands, outs, device);
 }
 
 void allocate_result(array& out) { allocate(out); }

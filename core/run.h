@@ -13,12 +13,13 @@ namespace mlx::core {
 void wait_for(const array& a);
 
 /**
- * Gives outs memory and runs the tape. donatable(k) tells whether nothing but this run will look at
- * operands[k] again, so that an output may take its memory. Does not set the status of outs.
+ * Gives outs memory and runs the tape on device. donatable(k) tells whether nothing but this run
+ * will look at operands[k] again, so that an output may take its memory. Does not set the status of
+ * outs.
  */
 template <class Donatable>
 void run_tape(const Tape& tape, const Shape& shape, const std::vector<array>& operands,
-              std::vector<array>& outs, Donatable donatable);
+              std::vector<array>& outs, Device device, Donatable donatable);
 
 /** Has primitive compute outs on its device. May write over inputs that nobody else can see. */
 void run_primitive(Primitive& primitive, const std::vector<array>& inputs,
@@ -49,11 +50,14 @@ bool may_take(const array& in, const array& out, const Shape& shape, const Strid
 void launch_tape(const Tape& tape, const Shape& shape, const std::vector<array>& operands,
                  std::vector<array>& outs);
 void allocate_result(array& out);
+bool ran_on_gpu(const Tape& tape, const Shape& shape, const std::vector<array>& operands,
+                std::vector<array>& outs, Device device);
 }  // namespace detail
 
 template <class Donatable>
 void run_tape(const Tape& tape, const Shape& shape, const std::vector<array>& operands,
-              std::vector<array>& outs, Donatable donatable) {
+              std::vector<array>& outs, Device device, Donatable donatable) {
+  if (device.type == Device::gpu && detail::ran_on_gpu(tape, shape, operands, outs, device)) return;
   const array* source = tape.reduce ? nullptr : detail::layout_source(shape, operands);
   const Strides layout = source ? source->strides() : row_major_strides(shape);
   uint32_t given = 0;  // operands whose memory is taken; Tape::kMaxInputs of them at most, and some

@@ -11,4 +11,8 @@ namespace mlx::core::scheduler {
  */
 void enqueue(Stream s, std::function<void()> task);
 
+/** The same for the queue of a device: what runs there waits for nothing but what was enqueued
+ * before it, here or on other queues. */
+void enqueue_on_device(Stream s, std::function<void()> task);
+
 }  // namespace mlx::core::scheduler

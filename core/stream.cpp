@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/gpu.h"
 #include "core/scheduler.h"
 #include "mlx/utils.h"
 
@@ -77,13 +78,16 @@ struct Registry {
   std::mutex mutex;
   pid_t pid = getpid();
   std::vector<Stream> streams;
-  std::vector<std::unique_ptr<StreamThread>> threads;  // by stream index
+  // By stream index: who runs plans that were evaluated asynchronously, and a device's queue.
+  std::vector<std::unique_ptr<StreamThread>> threads;
+  std::vector<std::unique_ptr<StreamThread>> queues;
   std::map<Device, Stream> defaults;
 
   Stream add(Device d) {
     Stream s(static_cast<int>(streams.size()), d);
     streams.push_back(s);
     threads.push_back(std::make_unique<StreamThread>());
+    queues.push_back(std::make_unique<StreamThread>());
     return s;
   }
 };
@@ -100,6 +104,10 @@ Registry& registry() {
     for (auto& t : r->threads) {
       StreamThread::abandon(t);
       fresh->threads.push_back(std::make_unique<StreamThread>());
+    }
+    for (auto& q : r->queues) {
+      StreamThread::abandon(q);
+      fresh->queues.push_back(std::make_unique<StreamThread>());
     }
     r = fresh;
   }
@@ -184,15 +192,17 @@ std::vector<Stream> get_streams() {
 void synchronize() { synchronize(default_stream(default_device())); }
 
 void synchronize(Stream s) {
-  StreamThread* thread = nullptr;
+  StreamThread *thread = nullptr, *queue = nullptr;
   {
     auto& r = registry();
     std::lock_guard lock(r.mutex);
     if (s.index < 0 || s.index >= static_cast<int>(r.threads.size()))
       throw std::invalid_argument("[synchronize] No such stream.");
     thread = r.threads[s.index].get();
+    queue = r.queues[s.index].get();
   }
   thread->drain();
+  queue->drain();
 }
 
 void synchronize(ThreadLocalStream s) { synchronize(stream_from_thread_local_stream(s)); }
@@ -206,6 +216,12 @@ void enqueue(Stream s, std::function<void()> task) {
   auto& r = registry();
   std::lock_guard lock(r.mutex);
   r.threads[s.index]->enqueue(std::move(task));
+}
+
+void enqueue_on_device(Stream s, std::function<void()> task) {
+  auto& r = registry();
+  std::lock_guard lock(r.mutex);
+  r.queues[s.index]->enqueue(std::move(task));
 }
 }  // namespace scheduler
 
@@ -238,11 +254,22 @@ StreamContext::~StreamContext() noexcept(false) {
 
 bool is_available(const Device& d) { return d.index >= 0 && d.index < device_count(d.type); }
 
-int device_count(Device::DeviceType type) { return type == Device::cpu ? 1 : 0; }
+int device_count(Device::DeviceType type) {
+  if (type == Device::cpu) return 1;
+  return gpu_backend() ? gpu_backend()->count() : 0;
+}
 
 const std::unordered_map<std::string, std::variant<std::string, size_t>>& device_info(
     const Device& d) {
   check_available(d, "device_info");
+  if (d.type == Device::gpu) {
+    static std::map<int, std::unordered_map<std::string, std::variant<std::string, size_t>>> known;
+    static std::mutex mutex;
+    std::lock_guard lock(mutex);
+    auto it = known.find(d.index);
+    if (it == known.end()) it = known.emplace(d.index, gpu_backend()->info(d.index)).first;
+    return it->second;
+  }
   static const auto info = [] {
     std::unordered_map<std::string, std::variant<std::string, size_t>> m;
     std::string name = "CPU", line;

@@ -227,14 +227,6 @@ Allocator& allocator() { return cpu_allocator(); }
 Buffer Allocator::make_buffer(void* ptr, size_t) { return Buffer(ptr); }
 void Allocator::release(Buffer) {}
 
-Data::~Data() {
-  if (deleter_) {
-    deleter_(buffer_);
-  } else if (owned_ && buffer_.ptr()) {
-    allocator().free(buffer_);
-  }
-}
-
 bool can_reuse_alien_buffer(void* ptr) { return reinterpret_cast<uintptr_t>(ptr) % 16 == 0; }
 
 }  // namespace allocator

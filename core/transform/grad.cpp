@@ -1,6 +1,7 @@
 // core/transform/grad.cpp: vector-Jacobian and Jacobian-vector products over traced graphs.
 #include <unordered_map>
 
+#include "core/source.h"
 #include "core/transform/trace.h"
 #include "mlx/ops.h"
 #include "mlx/transforms.h"
@@ -62,6 +63,7 @@ std::vector<array> pull_back(const std::vector<array>& tracers, const std::vecto
     bool reached = false;
     for (const auto& out : outs) reached |= flowing.count(out.id()) > 0;
     if (!reached) continue;
+    SourceScope at(node.source());
     auto argnums = dependent_inputs(node, dependent);
     Stream s = node.primitive().stream();
     std::vector<array> incoming;
@@ -139,6 +141,7 @@ std::pair<std::vector<array>, std::vector<array>> jvp(const ArrayFn& fun,
       known.push_back(k);
     }
     if (known.empty()) continue;
+    SourceScope at(node.source());
     auto outs = node.outputs();
     auto results = node.primitive().jvp(node.inputs(), incoming, known);
     for (size_t k = 0; k < outs.size(); ++k) flowing.insert_or_assign(outs[k].id(), results[k]);

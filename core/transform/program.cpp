@@ -7,6 +7,7 @@
 #include "core/graph_access.h"
 #include "core/plan.h"
 #include "core/run.h"
+#include "core/source.h"
 
 namespace mlx::core {
 
@@ -18,7 +19,7 @@ Program::Program(const Traced& t)
   auto add_leaf = [&](const Shape& shape, Dtype dtype) {
     leaves.push_back(array(shape, dtype, nullptr, {}));
     leaves.back().set_status(array::available);
-    values_.push_back({shape, dtype});
+    values_.push_back({shape, dtype, 0});
   };
   for (int i = 0; i < n_inputs_; ++i) add_leaf(t.input_shapes[i], t.input_dtypes[i]);
   for (const auto& c : constants_) add_leaf(c.shape(), c.dtype());
@@ -38,13 +39,15 @@ Program::Program(const Traced& t)
     }
   }
   for (const auto& n : t.nodes) {
-    for (size_t k = 0; k < n.shapes.size(); ++k) values_.push_back({n.shapes[k], n.dtypes[k]});
+    for (size_t k = 0; k < n.shapes.size(); ++k)
+      values_.push_back({n.shapes[k], n.dtypes[k], n.source});
   }
 
   Plan plan = make_plan_apart(roots);
   steps_.reserve(plan.tasks.size());
   for (auto& task : plan.tasks) {
     Step step;
+    step.device = task.stream.device;
     if (task.tape) {
       step.tape = std::move(task.tape);
       step.shape = task.shape;
@@ -102,13 +105,19 @@ void Program::run(std::vector<array>& inputs, std::vector<array>& outputs, bool&
         ins.push_back(inputs[v]);
       }
     }
-    for (int v : step.results)
+    for (int v : step.results) {
       outs.emplace_back(values_[v].shape, values_[v].dtype, nullptr, std::vector<array>{});
-    if (step.tape) {
-      run_tape(*step.tape, step.shape, ins, outs,
-               [&](size_t k) { return GraphAccess::use_count(ins[k]) == 1; });
-    } else {
-      run_primitive(*step.primitive, ins, outs);
+      outs.back().set_source(values_[v].source);
+    }
+    try {
+      if (step.tape) {
+        run_tape(*step.tape, step.shape, ins, outs, step.device,
+                 [&](size_t k) { return GraphAccess::use_count(ins[k]) == 1; });
+      } else {
+        run_primitive(*step.primitive, ins, outs);
+      }
+    } catch (...) {
+      rethrow_from(outs.empty() ? 0 : outs.back().source());
     }
     for (size_t k = 0; k < outs.size(); ++k) {
       outs[k].set_status(array::available);

@@ -27,6 +27,7 @@ class Program {
   struct Step {
     std::unique_ptr<Tape> tape;  // or a primitive
     Shape shape;                 // what the tape runs over
+    Device device = Device::cpu;
     std::shared_ptr<Primitive> primitive;
     std::vector<int> args;
     std::vector<char> last;  // by argument: nothing looks at the value afterwards
@@ -35,6 +36,7 @@ class Program {
   struct Value {
     Shape shape;
     Dtype dtype;
+    SourceId source;
   };
   void note_last_uses();
 

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/source.h"
 #include "core/tracing.h"
 #include "core/transform/trace.h"
 #include "mlx/transforms.h"
@@ -164,6 +165,7 @@ class Flattener {
   void emit(const array& a) {
     Traced::Node node;
     node.primitive = a.primitive_ptr();
+    node.source = a.source();
     for (const auto& in : a.inputs()) {
       auto it = number_.find(in.id());
       if (it == number_.end()) return;  // only leads to values that have been folded
@@ -307,6 +309,7 @@ std::vector<array> Traced::build_values(const std::vector<array>& inputs,
   values.insert(values.end(), inputs.begin(), inputs.end());
   values.insert(values.end(), constants.begin(), constants.end());
   for (const auto& n : nodes) {
+    SourceScope at(n.source);
     std::vector<array> args;
     args.reserve(n.args.size());
     for (int v : n.args) args.push_back(values[v]);

@@ -20,6 +20,7 @@ struct Traced {
     int first;  // number of its first result
     std::vector<Shape> shapes;
     std::vector<Dtype> dtypes;
+    SourceId source = 0;
   };
   std::vector<Shape> input_shapes;
   std::vector<Dtype> input_dtypes;

@@ -1,6 +1,7 @@
 // core/transform/vmap.cpp: traces a function on one item, then lets each primitive batch itself.
 #include <unordered_map>
 
+#include "core/source.h"
 #include "core/transform/trace.h"
 #include "mlx/ops.h"
 #include "mlx/transforms_impl.h"
@@ -77,6 +78,7 @@ std::vector<array> vmap_replace(const std::vector<array>& inputs, const std::vec
       ins.push_back(it == batched.end() ? in : it->second.value);
       axes.push_back(it == batched.end() ? -1 : it->second.axis);
     }
+    SourceScope at(node.source());
     auto [values, value_axes] = node.primitive().vmap(ins, axes);
     auto outs = node.outputs();
     for (size_t k = 0; k < outs.size(); ++k) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "mlx/allocator.h"
@@ -17,6 +18,9 @@
 namespace mlx::core {
 
 class Primitive;
+
+/** A place in the user's program, 0 if it is not known. */
+using SourceId = uint32_t;
 
 using ShapeElem = int32_t;
 using Shape = SmallVector<ShapeElem>;
@@ -142,6 +146,10 @@ class array {
   int sibling_position() const { return desc_->position; }
   bool has_siblings() const { return desc_->group != nullptr; }
 
+  /** The place in the program that made the node. */
+  SourceId source() const { return desc_->source; }
+  void set_source(SourceId id) { desc_->source = id; }
+
   /** Drops primitive, inputs and siblings: the array is then only its value. */
   void detach();
 
@@ -158,12 +166,16 @@ class array {
   allocator::Buffer buffer() const { return desc_->data->buffer(); }
   size_t buffer_size() const { return allocator::allocator().size(buffer()); }
   const std::shared_ptr<Data>& data_shared_ptr() const { return desc_->data; }
+  /** Element 0 in the host's memory, where the value comes to if a device has it. What is written
+   * there reaches devices that use the array later. */
   template <typename T>
   T* data() {
+    if (desc_->data && desc_->data->place() != Data::host) desc_->data->claim_for_host();
     return static_cast<T*>(desc_->data_ptr);
   }
   template <typename T>
   const T* data() const {
+    if (desc_->data && desc_->data->place() == Data::device) desc_->data->bring_to_host();
     return static_cast<const T*>(desc_->data_ptr);
   }
   /** Bytes from the start of the buffer to element 0. */
@@ -213,6 +225,7 @@ class array {
     bool is_tracer = false;
     uint16_t position = 0;  // among the outputs of the primitive
     Flags flags{};
+    SourceId source = 0;
     // Scratch of the evaluator's planner, guarded by its lock.
     int32_t plan_index = -1;
     uint64_t plan_epoch = 0;
@@ -398,7 +411,7 @@ template <typename T>
 T array::item() {
   if (size() != 1) detail::throw_not_scalar(shape());
   eval();
-  return detail::read_element<T>(desc_->data_ptr, dtype());
+  return detail::read_element<T>(std::as_const(*this).template data<char>(), dtype());
 }
 
 template <typename T>

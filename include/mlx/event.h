@@ -28,6 +28,8 @@ class Event {
   void progress();
   void check_error();
   const Stream& stream() const;
+  /** True for copies of one event. */
+  bool operator==(const Event& other) const { return state_ == other.state_; }
 
  private:
   struct State;

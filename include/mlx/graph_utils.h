@@ -48,4 +48,7 @@ inline void export_to_dot(std::ostream& os, NodeNamer namer, Arrays&&... outputs
   export_to_dot(os, std::move(namer), std::vector<array>{std::forward<Arrays>(outputs)...});
 }
 
+/** The same graph as a drawing: one HTML file that needs nothing else. Not among MLX's names. */
+void export_to_html(std::ostream& os, NodeNamer namer, const std::vector<array>& outputs);
+
 }  // namespace mlx::core

@@ -29,4 +29,5 @@ void bind_transforms(nanobind::module_& m);
 void bind_compile(nanobind::module_& m);
 void bind_export(nanobind::module_& m);
 void bind_inside(nanobind::module_& m);
+void bind_sources(nanobind::module_& m);
 void bind_custom_function(nanobind::module_& m);

@@ -6,6 +6,7 @@
 
 #include "bind.h"
 #include "convert.h"
+#include "core/gpu.h"
 #include "mlx/memory.h"
 #include "mlx/transforms.h"
 
@@ -248,6 +249,7 @@ void bind_memory(nb::module_& m) {
 
   nb::module_ cuda = m.def_submodule("cuda", "NVIDIA devices.");
   cuda.def(
-      "is_available", [] { return mx::is_available(mx::Device(mx::Device::gpu)); },
+      "is_available",
+      [] { return mx::gpu_backend() && std::string(mx::gpu_backend()->kind()) == "cuda"; },
       "Whether a CUDA device can be used.");
 }

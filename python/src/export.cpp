@@ -142,6 +142,30 @@ void check_callable(nb::handle fun, const char* op) {
   }
 }
 
+/** Writes the drawing of the arrays in args, named by kwargs, to file, a name or an object. */
+void draw(const std::string& op, nb::object file, const nb::args& args, const nb::kwargs& kwargs,
+          void (*drawing)(std::ostream&, mx::NodeNamer, const std::vector<mx::array>&)) {
+  mx::NodeNamer namer;
+  for (auto [name, value] : nb::borrow<nb::dict>(kwargs)) {
+    for (const auto& a : tree_flatten(value)) namer.set_name(a, nb::str(name).c_str());
+  }
+  std::ostringstream text;
+  drawing(text, std::move(namer), tree_flatten(args));
+  if (PyUnicode_Check(file.ptr())) {
+    std::ofstream out(nb::str(file).c_str());
+    out << text.str();
+    out.close();
+    if (!out)
+      throw std::runtime_error("[" + op + "] Failed to write " + nb::str(file).c_str() + ".");
+  } else if (nb::hasattr(file, "write")) {
+    file.attr("write")(text.str());
+  } else {
+    throw std::invalid_argument("[" + op +
+                                "] The first argument must be the name of a file or an object "
+                                "with a method write.");
+  }
+}
+
 }  // namespace
 
 void bind_export(nb::module_& m) {
@@ -280,27 +304,7 @@ Raises:
   m.def(
       "export_to_dot",
       [](nb::object file, const nb::args& args, const nb::kwargs& kwargs) {
-        mx::NodeNamer namer;
-        for (auto [name, value] : nb::borrow<nb::dict>(kwargs)) {
-          for (const auto& a : tree_flatten(value)) namer.set_name(a, nb::str(name).c_str());
-        }
-        std::ostringstream text;
-        mx::export_to_dot(text, std::move(namer), tree_flatten(args));
-        if (PyUnicode_Check(file.ptr())) {
-          std::ofstream out(nb::str(file).c_str());
-          out << text.str();
-          out.close();
-          if (!out) {
-            throw std::runtime_error(std::string("[export_to_dot] Failed to write ") +
-                                     nb::str(file).c_str());
-          }
-        } else if (nb::hasattr(file, "write")) {
-          file.attr("write")(text.str());
-        } else {
-          throw std::invalid_argument(
-              "[export_to_dot] The first argument must be the name of a file or an object with a "
-              "method write.");
-        }
+        draw("export_to_dot", file, args, kwargs, mx::export_to_dot);
       },
       "file"_a, "args"_a, "kwargs"_a,
       nb::sig("def export_to_dot(file: object, *args, **kwargs) -> None"), R"(
@@ -316,6 +320,29 @@ Example:
     >>> x, text = mx.array(1.0), io.StringIO()
     >>> mx.export_to_dot(text, mx.exp(x), x=x)
     >>> "Exp" in text.getvalue()
+    True
+)");
+
+  m.def(
+      "export_to_html",
+      [](nb::object file, const nb::args& args, const nb::kwargs& kwargs) {
+        draw("export_to_html", file, args, kwargs, mx::export_to_html);
+      },
+      "file"_a, "args"_a, "kwargs"_a,
+      nb::sig("def export_to_html(file: object, *args, **kwargs) -> None"), R"(
+Draws the graph of what has not been evaluated yet as a page that any browser shows, with nothing loaded from
+elsewhere: operations with their shapes, dtypes and the lines that made them.
+
+Args:
+    file: the name of a file, or an object with a method ``write``.
+    *args: the arrays, or trees of them, whose graph is drawn.
+    **kwargs: names for arrays in it.
+
+Example:
+    >>> import io
+    >>> x, page = mx.array(1.0), io.StringIO()
+    >>> mx.export_to_html(page, mx.exp(x), x=x)
+    >>> "<svg" in page.getvalue()
     True
 )");
 }

@@ -20,11 +20,28 @@ namespace {
 struct Record {
   std::string name;
   std::string shapes;
+  std::vector<std::string> lines;
   double begin, seconds;  // begin: since the profile began
   size_t bytes_read, bytes_written;
   double flops;
   size_t thread;
 };
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const auto& t : texts) all.append(all.empty() ? "" : ", ").append(t);
+  return all;
+}
+
+/** As JSON wants text between quotes. */
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20) out += c;
+  }
+  return out;
+}
 
 /** Everything that happens between begin() and end(), in this process. */
 class Profile final : public mx::Observer {
@@ -47,6 +64,7 @@ class Profile final : public mx::Observer {
     for (const auto& out : t.outputs) shapes.append(mx::to_string(out.shape()));
     Record r{t.name(),
              std::move(shapes),
+             t.places(),
              seconds(t.begin - start_),
              seconds(t.end - t.begin),
              t.bytes_read,
@@ -70,7 +88,9 @@ class Profile final : public mx::Observer {
     std::map<std::string, Total> by_name;
     double all = 0;
     for (const auto& r : records()) {
-      Total& t = by_name[r.name];
+      std::string key = r.name;
+      if (!r.lines.empty()) key.append("  ").append(joined(r.lines));
+      Total& t = by_name[key];
       t.seconds += r.seconds;
       t.flops += r.flops;
       t.bytes += r.bytes_read + r.bytes_written;
@@ -106,9 +126,9 @@ class Profile final : public mx::Observer {
     for (const auto& r : records()) {
       out << (first ? "\n" : ",\n") << "{\"ph\":\"X\",\"pid\":1,\"tid\":" << r.thread
           << ",\"ts\":" << r.begin * 1e6 << ",\"dur\":" << r.seconds * 1e6 << ",\"name\":\""
-          << r.name << "\",\"args\":{\"shapes\":\"" << r.shapes
-          << "\",\"bytes_read\":" << r.bytes_read << ",\"bytes_written\":" << r.bytes_written
-          << ",\"flops\":" << r.flops << "}}";
+          << r.name << "\",\"args\":{\"shapes\":\"" << r.shapes << "\",\"lines\":\""
+          << escaped(joined(r.lines)) << "\",\"bytes_read\":" << r.bytes_read
+          << ",\"bytes_written\":" << r.bytes_written << ",\"flops\":" << r.flops << "}}";
       first = false;
     }
     out << "\n]}\n";
@@ -165,7 +185,8 @@ class FiniteCheck final : public mx::Observer {
         shapes.append(shapes.empty() ? "" : ", ").append(mx::to_string(in.shape()));
       throw NotFinite("[check_finite] " + t.name() + " of shapes " + shapes + " gave a " +
                       mx::dtype_to_string(out.dtype()) + " of shape " + mx::to_string(out.shape()) +
-                      " with a value that is not finite.");
+                      " with a value that is not finite." +
+                      (t.places().empty() ? "" : " [made at " + joined(t.places()) + "]"));
     }
   }
 };
@@ -182,7 +203,7 @@ void bind_inside(nb::module_& m) {
   });
   nb::class_<Profile>(m, "profile", R"(
 Records every task of evaluation while its ``with`` block runs: the operations that were fused into it, shapes,
-bytes read and written, floating operations and time. Lazy work belongs to the block that evaluates it; the
+the lines that made what it computes, bytes read and written, floating operations and time. Lazy work belongs to the block that evaluates it; the
 tasks of compiled functions are recorded one by one. One profile or :class:`check_finite` at a time.
 
 Example:
@@ -214,6 +235,7 @@ Example:
               nb::dict d;
               d["name"] = r.name;
               d["shapes"] = r.shapes;
+              d["lines"] = r.lines;
               d["begin"] = r.begin;
               d["seconds"] = r.seconds;
               d["bytes_read"] = r.bytes_read;
@@ -227,7 +249,7 @@ Example:
           "The tasks in the order in which they ended; times in seconds.")
       .def("table", &Profile::table, "rows"_a = 20,
            nb::sig("def table(self, rows: int = 20) -> str"),
-           "Totals of tasks with the same operations, the longest first.")
+           "Totals of tasks with the same operations from the same lines, the longest first.")
       .def("__str__", [](Profile& p) { return p.table(20); })
       .def("save", &Profile::save, "path"_a, nb::sig("def save(self, path: str) -> None"),
            "Writes a trace that Perfetto (ui.perfetto.dev) and chrome://tracing open.");

@@ -34,6 +34,7 @@ NB_MODULE(core, m) {
   bind_compile(m);
   bind_export(m);
   bind_inside(m);
+  bind_sources(m);
   bind_custom_function(m);
   m.def(
       "__array_namespace_info__",

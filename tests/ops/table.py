@@ -47,11 +47,14 @@ NOT_IN_THE_TABLE = {
         "files: tests/python/test_bind_files.py",
         "load save save_gguf save_safetensors savez savez_compressed",
     ),
-    **because("looking inside: tests/python/test_inside.py", "profile check_finite"),
+    **because(
+        "looking inside: tests/python/test_inside.py, test_source.py",
+        "profile check_finite source_of",
+    ),
     **because("printing: tests/python", "printoptions get_printoptions set_printoptions"),
     **because(
         "exchange of functions: tests of export",
-        "export_function export_to_dot exporter import_function",
+        "export_function export_to_dot export_to_html exporter import_function",
     ),
     **because("the state of the generator: tests/python", "random.key random.seed"),
     **because(
