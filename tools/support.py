@@ -15,12 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "ops"))
 
-COLUMNS = ("derivatives", "vmap", "compile", "export")
+COLUMNS = ("vjp", "jvp", "vmap", "compile", "export")
 CONSTANT = "constant between steps, or no real argument"
 NO_ARRAYS = "takes no arrays"
 
 
-def cells(row, fixed: set) -> dict:
+def cells(row, fixed: dict) -> dict:
     takes_arrays = any(a.kind == "data" for a in row.args)
     derivatives = (
         "yes" if row.grad else row.why.get("derivatives", CONSTANT if row.args else NO_ARRAYS)
@@ -31,8 +31,14 @@ def cells(row, fixed: set) -> dict:
     traceable = "yes" if row.traceable else "looks at values"
     export = traceable
     if row.traceable and row.function in fixed:
-        export = "yes, some sizes fixed"
-    return {"derivatives": derivatives, "vmap": vmap, "compile": traceable, "export": export}
+        export = "yes; shapeless: " + fixed[row.function]
+    return {
+        "vjp": derivatives,
+        "jvp": derivatives,
+        "vmap": vmap,
+        "compile": traceable,
+        "export": export,
+    }
 
 
 def table() -> dict:
@@ -71,10 +77,12 @@ def page(functions: dict) -> str:
         "# What works",
         "",
         "Written by `tools/support.py` from the table of cases in `tests/ops`: a cell says *yes* because a test passes.",
-        "`mx.capabilities()` gives the same to programs. Everything runs on the CPU; there is no other device yet.",
+        "`mx.capabilities()` gives the same to programs. All of it runs on the CPU, and in CI on an emulated GPU, where what",
+        "the device lacks runs on the CPU by itself; there is no other device yet. Exported functions follow every size",
+        "(`shapeless=True`) unless the last column says which.",
         "",
-        "| mlx.core | dtypes | derivatives | vmap | compile | export |",
-        "|---|---|---|---|---|---|",
+        "| mlx.core | dtypes | vjp | jvp | vmap | compile | export |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, entry in functions.items():
         if "tests" in entry:

@@ -162,7 +162,7 @@ class Decoder {
       in.shape = shape();
       for (const auto& r : in.shape) {
         if (r.fixed()) continue;
-        bool one = r.terms.size() == 1 && r.terms[0].coefficient == 1 &&
+        bool one = r.terms.size() == 1 && r.terms[0].coefficient >= 1 &&
                    r.terms[0].sizes.size() == 1 && r.base == f.sizes[r.terms[0].sizes[0]];
         if (!one) fail("an input's axis is not a size");
       }

@@ -52,9 +52,16 @@ std::string describe(const StoredFunction& f) {
     text += ": (";
     for (size_t k = 0; k < in.shape.size(); ++k) {
       if (k) text += ",";
-      bool fixed = in.shape[k].fixed();
-      if (!fixed) text += 'n';
-      text += std::to_string(fixed ? in.shape[k].base : in.shape[k].terms[0].sizes[0]);
+      const SizeRule& rule = in.shape[k];
+      if (rule.fixed()) {
+        text += std::to_string(rule.base);
+        continue;
+      }
+      // A size that goes in steps of two is shown as 2n0, or 2n0+1.
+      int64_t step = rule.terms[0].coefficient, rest = rule.base % step;
+      if (step > 1) text += std::to_string(step);
+      text.append("n").append(std::to_string(rule.terms[0].sizes[0]));
+      if (rest != 0) text.append("+").append(std::to_string(rest));
     }
     text.append(") ").append(dtype_to_string(in.dtype)).append("\n");
   }

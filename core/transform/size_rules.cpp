@@ -2,10 +2,11 @@
 //
 // Tracing is cheap, so a function is traced with each axis of its inputs one longer. Where that
 // gives the same operations, the axis is a free size; axes that only change together with others of
-// the same length are one size. Then all subsets of up to three sizes are one longer at once, and
-// every number of the trace (parameters and scalars; shapes follow by themselves) becomes the
-// polynomial, linear in each size, that those samples determine (Moebius inversion over the
-// subsets). A last sample with all sizes changed by different amounts checks it.
+// the same length are one size, and some only change in larger steps (what is split in two parts).
+// Then up to three steps are made at once, along the same size or several, and every number of the
+// trace (parameters and scalars; shapes follow by themselves) becomes the polynomial of degree
+// three at most that those samples determine (Newton's forward differences). A last sample with all
+// sizes changed by different amounts checks it.
 #include "core/transform/size_rules.h"
 
 #include <algorithm>
@@ -131,7 +132,11 @@ struct Axis {
   size_t input;
   int axis;
 };
-using SizeGroup = std::vector<Axis>;
+/** Axes of one size, which changes by multiples of step. */
+struct SizeGroup {
+  std::vector<Axis> axes;
+  int step = 1;
+};
 
 class Sampler {
  public:
@@ -224,7 +229,8 @@ class Sampler {
     std::vector<Shape> shapes;
     for (const auto& in : inputs_) shapes.push_back(in.shape());
     for (size_t s = 0; s < groups.size(); ++s) {
-      for (const auto& a : groups[s]) shapes[a.input][a.axis] += static_cast<ShapeElem>(change[s]);
+      for (const auto& a : groups[s].axes)
+        shapes[a.input][a.axis] += static_cast<ShapeElem>(change[s] * groups[s].step);
     }
     std::vector<array> longer;
     for (size_t i = 0; i < inputs_.size(); ++i)
@@ -247,42 +253,57 @@ class Sampler {
     std::map<std::pair<int, int>, SizeGroup> by_size_and_axis;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       for (int k = 0; k < static_cast<int>(inputs_[i].ndim()); ++k) {
-        SizeGroup one{{i, k}};
+        SizeGroup one{{{i, k}}};
         if (is_free(one)) {
           groups_.push_back(one);
         } else {
-          by_size_and_axis[{inputs_[i].shape(k), k}].push_back({i, k});
+          by_size_and_axis[{inputs_[i].shape(k), k}].axes.push_back({i, k});
         }
       }
     }
     std::map<int, SizeGroup> by_size;
     for (auto& [key, group] : by_size_and_axis) {
-      if (group.size() > 1 && is_free(group)) {
+      if (group.axes.size() > 1 && is_free(group)) {
         groups_.push_back(group);
       } else {
-        auto& all = by_size[key.first];
-        all.insert(all.end(), group.begin(), group.end());
+        auto& all = by_size[key.first].axes;
+        all.insert(all.end(), group.axes.begin(), group.axes.end());
       }
     }
+    std::vector<Axis> left;
     for (auto& [size, group] : by_size) {
-      if (group.size() > 1 && is_free(group)) {
+      if (group.axes.size() > 1 && is_free(group)) {
         groups_.push_back(group);
       } else {
-        tie_pairs(group);
+        tie_pairs(group.axes);
+        left.insert(left.end(), group.axes.begin(), group.axes.end());
+      }
+    }
+    if (left.size() <= kFewAxes) find_steps(left);
+  }
+
+  // Pairs that change together; what is not of a pair stays in axes.
+  void tie_pairs(std::vector<Axis>& axes) {
+    for (size_t i = 0; i < axes.size(); ++i) {
+      for (size_t k = i + 1; k < axes.size(); ++k) {
+        SizeGroup pair{{axes[i], axes[k]}};
+        if (!is_free(pair)) continue;
+        groups_.push_back(pair);
+        axes.erase(axes.begin() + k);
+        axes.erase(axes.begin() + i);
+        --i;
+        break;
       }
     }
   }
 
-  // The last resort: pairs that change together, the others fixed.
-  void tie_pairs(SizeGroup group) {
-    for (size_t i = 0; i < group.size(); ++i) {
-      for (size_t k = i + 1; k < group.size(); ++k) {
-        SizeGroup pair{group[i], group[k]};
-        if (!is_free(pair)) continue;
-        groups_.push_back(pair);
-        group.erase(group.begin() + k);
-        group.erase(group.begin() + i);
-        --i;
+  // The last resort: axes whose lengths must be even, say. The others are fixed.
+  void find_steps(const std::vector<Axis>& axes) {
+    for (const Axis& axis : axes) {
+      for (int step = 2; step <= kLargestStep; ++step) {
+        SizeGroup one{{axis}, step};
+        if (!is_free(one)) continue;
+        groups_.push_back(one);
         break;
       }
     }
@@ -317,20 +338,30 @@ class Sampler {
     std::sort(involved.begin(), involved.end());
     involved.erase(std::unique(involved.begin(), involved.end()), involved.end());
     auto size_of_group = [&](int g) {
-      return inputs_[groups_[g][0].input].shape(groups_[g][0].axis);
+      return inputs_[groups_[g].axes[0].input].shape(groups_[g].axes[0].axis);
     };
     for (size_t i = 0; i < involved.size(); ++i) {
       for (size_t k = i + 1; k < involved.size(); ++k) {
         auto &a = groups_[involved[i]], &b = groups_[involved[k]];
         if (size_of_group(involved[i]) != size_of_group(involved[k])) continue;
-        a.insert(a.end(), b.begin(), b.end());
+        a.axes.insert(a.axes.end(), b.axes.begin(), b.axes.end());
+        a.step = std::max(a.step, b.step);
         groups_.erase(groups_.begin() + involved[k]);
         if (!is_free(groups_[involved[i]])) groups_.erase(groups_.begin() + involved[i]);
         return false;
       }
     }
-    groups_.erase(groups_.begin() + (involved.empty() ? groups_.size() - 1 : involved.back()));
+    coarsen(involved.empty() ? groups_.size() - 1 : static_cast<size_t>(involved.back()));
     return false;
+  }
+
+  // Half a length follows a rule if the length is even: larger steps are tried, then it is fixed.
+  void coarsen(size_t g) {
+    SizeGroup& group = groups_[g];
+    while (groups_.size() <= kFewAxes && ++group.step <= kLargestStep) {
+      if (is_free(group)) return;
+    }
+    groups_.erase(groups_.begin() + static_cast<std::ptrdiff_t>(g));
   }
 
   bool varies(size_t i) const {
@@ -345,7 +376,7 @@ class Sampler {
     constexpr double eps = 1e-6;  // numbers of float32 among them
     for (const auto& [subset, numbers] : samples_) {
       std::vector<int64_t> change(groups_.size(), 0);
-      for (int s : subset) change[s] = 1;
+      for (int s : subset) ++change[s];
       if (!close(r.at(change), numbers.real[i], eps)) return false;
     }
     return check_ && close(r.at(check_change_), check_->real[i], eps);
@@ -363,14 +394,14 @@ class Sampler {
       for (int s = from; s < n && !bad; ++s) {
         subset.push_back(s);
         std::vector<int64_t> change(n, 0);
-        for (int t : subset) change[t] = 1;
+        for (int t : subset) ++change[t];
         auto sample = try_sample(change, groups_);
         if (!sample) {
           bad = s;
           return;
         }
         samples_[subset] = numbers_of(*sample);
-        if (static_cast<int>(subset.size()) < degree) extend(s + 1);
+        if (static_cast<int>(subset.size()) < degree) extend(s);
         subset.pop_back();
       }
     };
@@ -378,7 +409,7 @@ class Sampler {
     check_.reset();
     if (!bad && n > 0) {
       check_change_.clear();
-      for (int s = 0; s < n; ++s) check_change_.push_back(2 + 3 * s % 7);
+      for (int s = 0; s < n; ++s) check_change_.push_back(5 + 3 * s % 7);
       if (auto sample = try_sample(check_change_, groups_)) {
         check_ = numbers_of(*sample);
       } else {
@@ -447,7 +478,9 @@ class Sampler {
   const std::vector<array>& inputs_;
   std::optional<Sample> base_;
   std::vector<SizeGroup> groups_;
-  std::map<std::vector<int>, Numbers> samples_;  // by the sizes that are one longer
+  static constexpr size_t kFewAxes = 16;
+  static constexpr int kLargestStep = 8;
+  std::map<std::vector<int>, Numbers> samples_;  // by the steps made: {0, 0, 2} is two along size 0
   std::optional<Numbers> check_;
   std::vector<int64_t> check_change_;
 };
@@ -488,9 +521,9 @@ StoredFunction stored(const Sample& s, const std::vector<array>& inputs, const S
   if (rules) {
     for (size_t g = 0; g < rules->sizes().size(); ++g) {
       const auto& group = rules->sizes()[g];
-      f.sizes.push_back(inputs[group[0].input].shape(group[0].axis));
-      for (const auto& a : group)
-        f.inputs[a.input].shape[a.axis].terms = {{1, {static_cast<int>(g)}}};
+      f.sizes.push_back(inputs[group.axes[0].input].shape(group.axes[0].axis));
+      for (const auto& a : group.axes)
+        f.inputs[a.input].shape[a.axis].terms = {{group.step, {static_cast<int>(g)}}};
     }
   }
   for (size_t i = 0; i < s.nodes.size(); ++i) {

@@ -2,18 +2,35 @@
 #include "core/transform/stored_function.h"
 
 #include <cmath>
+#include <optional>
 
 #include "core/transform/rebuild.h"
 #include "mlx/utils.h"
 
 namespace mlx::core {
 
+namespace {
+/** The place behind the sizes equal to sizes[i] that stand in a row from there. */
+size_t end_of_run(const std::vector<int>& sizes, size_t i) {
+  size_t end = i + 1;
+  while (end < sizes.size() && sizes[end] == sizes[i]) ++end;
+  return end;
+}
+}  // namespace
+
 int64_t SizeRule::at(const std::vector<int64_t>& change) const {
   __int128 total = base;
   for (const auto& term : terms) {
     __int128 product = term.coefficient;
-    for (int s : term.sizes) {
-      product *= change.at(s);
+    for (size_t i = 0; i < term.sizes.size();) {
+      size_t end = end_of_run(term.sizes, i);
+      __int128 binomial = 1, c = change.at(term.sizes[i]);
+      for (size_t r = 1; i < end; ++i, ++r) {
+        binomial = binomial * (c - static_cast<__int128>(r - 1)) / static_cast<__int128>(r);
+        if (binomial > INT64_MAX || binomial < INT64_MIN)
+          throw std::invalid_argument("[import_function] A size is too large.");
+      }
+      product *= binomial;
       if (product > INT64_MAX || product < INT64_MIN)
         throw std::invalid_argument("[import_function] A size is too large.");
     }
@@ -29,7 +46,12 @@ double RealRule::at(const std::vector<int64_t>& change) const {
   double total = base;
   for (const auto& term : terms) {
     double product = term.coefficient;
-    for (int s : term.sizes) product *= static_cast<double>(change.at(s));
+    for (size_t i = 0; i < term.sizes.size();) {
+      size_t end = end_of_run(term.sizes, i);
+      double c = static_cast<double>(change.at(term.sizes[i]));
+      for (size_t r = 1; i < end; ++i, ++r)
+        product *= (c - static_cast<double>(r - 1)) / static_cast<double>(r);
+    }
     total += product;
   }
   switch (power) {
@@ -46,7 +68,7 @@ double RealRule::at(const std::vector<int64_t>& change) const {
 
 bool StoredFunction::match(const std::vector<array>& given, std::vector<int64_t>& change) const {
   if (given.size() != inputs.size()) return false;
-  std::vector<int64_t> found(sizes.size(), -1);
+  std::vector<std::optional<int64_t>> found(sizes.size());
   for (size_t i = 0; i < given.size(); ++i) {
     const auto& want = inputs[i];
     if (given[i].dtype() != want.dtype || given[i].ndim() != want.shape.size()) return false;
@@ -57,13 +79,16 @@ bool StoredFunction::match(const std::vector<array>& given, std::vector<int64_t>
         if (d != rule.base) return false;
         continue;
       }
-      int64_t& size = found.at(rule.terms[0].sizes.at(0));
-      if (size >= 0 && size != d) return false;
-      size = d;
+      const auto& term = rule.terms[0];
+      if ((d - rule.base) % term.coefficient != 0) return false;
+      int64_t steps = (d - rule.base) / term.coefficient;
+      auto& known = found.at(term.sizes.at(0));
+      if (known && *known != steps) return false;
+      known = steps;
     }
   }
   change.resize(sizes.size());
-  for (size_t s = 0; s < sizes.size(); ++s) change[s] = found[s] < 0 ? 0 : found[s] - sizes[s];
+  for (size_t s = 0; s < sizes.size(); ++s) change[s] = found[s].value_or(0);
   return true;
 }
 

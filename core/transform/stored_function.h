@@ -12,8 +12,9 @@
 namespace mlx::core {
 
 /**
- * A number that follows from the sizes: base value plus coefficient times the product of
- * (size - base size) over some sizes, for each term.
+ * A number that follows from the sizes: base value plus, for each term, coefficient times the
+ * product of the changes of some sizes, counted in steps. A size that stands there r times (in a
+ * row) counts as the binomial coefficient "change over r": Newton's interpolation.
  */
 struct SizeRule {
   struct Term {
@@ -70,13 +71,14 @@ struct StoredNode {
 };
 
 struct StoredFunction {
-  std::vector<int64_t> sizes;  // when it was traced
+  std::vector<int64_t> sizes;  // when it was traced; an input's rule has the step as coefficient
   std::vector<StoredInput> inputs;
   std::vector<StoredConstant> constants;
   std::vector<StoredNode> nodes;
   std::vector<int> outputs;
 
-  /** Sizes of these inputs, if they fit: the same ranks and dtypes, fixed axes equal. */
+  /** How many steps sizes of these inputs are from those traced, if they fit: the same ranks and
+   * dtypes, fixed axes equal. */
   bool match(const std::vector<array>& given, std::vector<int64_t>& change) const;
   /** The operations for such inputs. Throws std::invalid_argument if something does not fit. */
   Traced make(const std::vector<array>& given, const std::vector<int64_t>& change,

@@ -96,7 +96,8 @@ def inputs_of(seed):
     return [rng.standard_normal(shape) for shape in ((5, 7), (5, 1), (1, 7), (7, 5))]
 
 
-@settings(max_examples=150, deadline=None)
+# MICA_GRAPHS=10000 for a long run
+@settings(max_examples=int(os.environ.get("MICA_GRAPHS", "150")), deadline=None)
 @given(st.lists(STEP, min_size=1, max_size=14), st.integers(0, 1000))
 def test_agrees_with_numpy_and_compiled(program, seed):
     given_values = inputs_of(seed)

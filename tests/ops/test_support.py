@@ -19,7 +19,7 @@ def test_up_to_date():
 
 def test_capabilities():
     every = mx.capabilities()
-    assert every["exp"]["derivatives"] == every["exp"]["vmap"] == "yes"
+    assert every["exp"]["vjp"] == every["exp"]["jvp"] == every["exp"]["vmap"] == "yes"
     assert "bfloat16" in mx.capabilities("matmul")["dtypes"]
     assert mx.capabilities("load")["tests"]
     with pytest.raises(ValueError, match="nothing"):
@@ -32,5 +32,5 @@ def test_nothing_is_missing_without_a_reason():
     for name, entry in mx.capabilities().items():
         if "tests" in entry:
             continue
-        for column in ("derivatives", "vmap", "compile", "export"):
+        for column in ("vjp", "jvp", "vmap", "compile", "export"):
             assert entry[column] not in ("", "no"), f"{name}: {column}"
