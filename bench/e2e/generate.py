@@ -4,14 +4,17 @@
 
 Writing a token reads every weight once, so memory bandwidth bounds it; reading a prompt is matrix
 products, so the peak of float32 arithmetic bounds that. Give both as measured in the same minute
-(one thread per core) and the shares are printed too. --llama-cpp runs the same work through
-llama_cpp, where it is installed.
+(one thread per core) and the shares are printed too. --llama-cpp PYTHON runs the same work through
+llama.cpp, by an interpreter that has llama-cpp-python.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import time
+from pathlib import Path
 
 import mlx.core as mx
 from mica import llm
@@ -54,26 +57,17 @@ def prompt_flops(model, length: int) -> float:
     return 2.0 * (length * per_token + width * config.vocab_size)
 
 
-def llama_cpp_figures(prompt: list[int]) -> tuple[float, float]:
-    from llama_cpp import Llama
-
-    model = Llama(str(llm.default_model()), n_ctx=2048, n_batch=PROMPT_TOKENS, verbose=False)
-
-    def read() -> float:
-        model.reset()
-        start = time.perf_counter()
-        model.eval(prompt)
-        return time.perf_counter() - start
-
-    def write() -> float:
-        model.reset()
-        model.eval(prompt[:16])
-        start = time.perf_counter()
-        for i in range(NEW_TOKENS):
-            model.eval([prompt[i]])
-        return (time.perf_counter() - start) / NEW_TOKENS
-
-    return best_of(read), best_of(write)
+def llama_cpp_figures(python: str, model: str, prompt: list[int]) -> tuple[float, float]:
+    peer = Path(__file__).with_name("llama_cpp_peer.py")
+    ran = subprocess.run(
+        [python, str(peer), model],
+        input=json.dumps(prompt),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(ran.stdout)
+    return found["reading"], found["writing"]
 
 
 def main() -> None:
@@ -81,7 +75,7 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--bandwidth", type=float, help="read bandwidth, GB/s")
     parser.add_argument("--peak", type=float, help="float32 peak, GFLOP/s")
-    parser.add_argument("--llama-cpp", action="store_true")
+    parser.add_argument("--llama-cpp", metavar="PYTHON", help="an interpreter that has it")
     options = parser.parse_args()
 
     model, tokenizer = llm.load(options.model)
@@ -99,7 +93,9 @@ def main() -> None:
     print(f"  {bandwidth / options.bandwidth:.2f} of the bound" if options.bandwidth else "")
     print(f"peak memory {mx.get_peak_memory() / 1e6:8.1f} MB")
     if options.llama_cpp:
-        reading, writing = llama_cpp_figures(prompt)
+        reading, writing = llama_cpp_figures(
+            options.llama_cpp, options.model or str(llm.default_model()), prompt
+        )
         print(f"llama.cpp   {len(prompt) / reading:8.1f} and {1 / writing:.1f} tokens/s")
 
 
