@@ -8,7 +8,7 @@
 #include "core/source.h"
 #include "core/tracing.h"
 #include "mlx/ops.h"
-#include "mlx/primitives.h"
+#include "mlx/primitive.h"
 #include "mlx/transforms.h"
 #include "mlx/utils.h"
 
@@ -180,17 +180,28 @@ std::vector<array> array::make_arrays(std::vector<Shape> shapes, const std::vect
   outs.reserve(shapes.size());
   for (size_t i = 0; i < shapes.size(); ++i)
     outs.emplace_back(shapes[i], dtypes[i], primitive, inputs);
-  if (outs.size() > 1) {
-    auto group = std::make_shared<SiblingGroup>();
-    for (size_t i = 0; i < outs.size(); ++i) {
-      group->members.push_back(outs[i].desc_);
-      outs[i].desc_->group = group;
-      outs[i].desc_->position = static_cast<uint16_t>(i);
-    }
-    group->shapes = std::move(shapes);
-    group->dtypes = dtypes;
-  }
+  if (outs.size() > 1) join(outs);
   return outs;
+}
+
+void array::join(std::vector<array>& outs) {
+  auto group = std::make_shared<SiblingGroup>();
+  for (size_t i = 0; i < outs.size(); ++i) {
+    group->members.push_back(outs[i].desc_);
+    group->shapes.push_back(outs[i].shape());
+    group->dtypes.push_back(outs[i].dtype());
+    outs[i].desc_->group = group;
+    outs[i].desc_->position = static_cast<uint16_t>(i);
+  }
+}
+
+void array::set_siblings(std::vector<array> siblings, uint16_t position) {
+  if (position > siblings.size()) {
+    throw std::invalid_argument("[array::set_siblings] Position " + std::to_string(position) +
+                                " among " + std::to_string(siblings.size() + 1) + " outputs.");
+  }
+  siblings.insert(siblings.begin() + position, *this);
+  if (siblings.size() > 1) join(siblings);
 }
 
 array& array::operator=(const array& other) & {

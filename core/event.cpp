@@ -1,5 +1,6 @@
 // core/event.cpp: waiting for work that runs on another thread.
 #include "core/event_state.h"
+#include "core/scheduler.h"
 
 namespace mlx::core {
 
@@ -23,6 +24,19 @@ void Event::signal(std::exception_ptr error) {
     state_->error = std::move(error);
   }
   state_->changed.notify_all();
+}
+
+void Event::signal(Stream stream) {
+  scheduler::enqueue(stream, [event = *this]() mutable { event.signal(); });
+}
+
+void Event::wait(Stream stream) {
+  scheduler::enqueue(stream, [event = *this]() mutable {
+    try {
+      event.wait();
+    } catch (...) {  // for those who ask: a queue has nobody to tell
+    }
+  });
 }
 
 void Event::progress() {
@@ -54,6 +68,49 @@ void Event::check_error() {
   if (!state_) return;
   std::lock_guard lock(state_->mutex);
   if (state_->error) std::rethrow_exception(state_->error);
+}
+
+void Event::set_error(Error& err) {
+  if (!state_) return;
+  std::exception_ptr error;
+  try {
+    err.check();
+    return;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  std::lock_guard lock(state_->mutex);
+  state_->error = std::move(error);
+  state_->told = std::make_unique<Error>(err);
+}
+
+Error* Event::load_error() const {
+  if (!state_) return nullptr;
+  std::lock_guard lock(state_->mutex);
+  if (state_->error && !state_->told) {
+    std::string message = "unknown error";
+    try {
+      std::rethrow_exception(state_->error);
+    } catch (const std::exception& e) {
+      message = e.what();
+    } catch (...) {
+    }
+    state_->told = std::make_unique<Error>();
+    state_->told->set_message(std::make_shared<std::string>(std::move(message)));
+  }
+  return state_->told.get();
+}
+
+uint64_t Event::value() const {
+  if (!state_) return 0;
+  std::lock_guard lock(state_->mutex);
+  return state_->value;
+}
+
+void Event::set_value(uint64_t v) {
+  if (!state_) return;
+  std::lock_guard lock(state_->mutex);
+  state_->value = v;
 }
 
 }  // namespace mlx::core

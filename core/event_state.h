@@ -21,6 +21,8 @@ struct Event::State {
   std::vector<const std::function<bool()>*> conditions;
   bool done = false;
   std::exception_ptr error;
+  std::unique_ptr<Error> told;  // error's text, once somebody asked for it
+  uint64_t value = 0;
 };
 
 }  // namespace mlx::core

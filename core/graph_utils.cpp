@@ -6,7 +6,7 @@
 
 #include "core/graph_walk.h"
 #include "core/source.h"
-#include "mlx/primitives.h"
+#include "mlx/primitive.h"
 #include "mlx/utils.h"
 
 namespace mlx::core {

@@ -38,7 +38,7 @@ struct Group {
 
 Kind kind_of(const array& a) {
   const auto& type = typeid(a.primitive());
-  if (type == typeid(Elementwise) || type == typeid(AsType)) return Kind::Map;
+  if (a.primitive().as_elementwise() || type == typeid(AsType)) return Kind::Map;
   if (type == typeid(Reduce)) return Kind::Reduce;
   return Kind::Other;
 }
@@ -286,8 +286,7 @@ class Planner {
       instr.in = inputs.back().dtype().val();
       instr.out = e.value.dtype().val();
       instr.op = EwOp::Cast;
-      if (typeid(e.value.primitive()) == typeid(Elementwise))
-        instr.op = static_cast<const Elementwise&>(e.value.primitive()).op();
+      if (auto* row = e.value.primitive().as_elementwise()) instr.op = row->op();
       for (size_t k = 0; k < inputs.size(); ++k) instr.args[k] = number(inputs[k]);
       value_[m] = static_cast<uint16_t>(tape.inputs.size() + tape.instrs.size());
       tape.instrs.push_back(instr);

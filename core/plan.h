@@ -13,7 +13,7 @@
 
 #include "core/tape.h"
 #include "mlx/array.h"
-#include "mlx/primitives.h"
+#include "mlx/primitive.h"
 
 namespace mlx::core {
 

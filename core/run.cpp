@@ -5,7 +5,7 @@
 #include "core/eval.h"
 #include "core/gpu.h"
 #include "core/observe.h"
-#include "mlx/primitives.h"
+#include "mlx/primitive.h"
 
 namespace mlx::core {
 

@@ -26,7 +26,7 @@ array arange(double start, double stop, double step, Dtype dtype, StreamOrDevice
     start = std::trunc(start);
     step = std::trunc(step);
   }
-  auto p = std::make_shared<Arange>(to_stream(s), start, step, size);
+  auto p = std::make_shared<Arange>(to_stream(s), ArangeSteps{start, step, size});
   return array({static_cast<ShapeElem>(size)}, dtype, p, {});
 }
 array arange(double start, double stop, double step, StreamOrDevice s) {
@@ -54,7 +54,8 @@ array linspace(double start, double stop, int num, bool endpoint, Dtype dtype, S
     throw std::invalid_argument("[linspace] number of samples, " + std::to_string(num) +
                                 ", must be non-negative.");
   }
-  if (num == 0) return array({0}, dtype, std::make_shared<Arange>(to_stream(s), 0, 1, 0), {});
+  if (num == 0)
+    return array({0}, dtype, std::make_shared<Arange>(to_stream(s), ArangeSteps{0, 1, 0}), {});
   int steps = endpoint ? num - 1 : num;
   if (num == 1) return astype(array({start}, float64), dtype, s);
   // Weights of both ends, so that the last value is exactly stop.

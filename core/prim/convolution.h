@@ -33,9 +33,15 @@ int convolution_size(int64_t value, const char* what);
 class Convolution final : public Prim<Convolution> {
  public:
   Convolution(Stream s, ConvolutionGeometry geometry) : Prim(s), geometry_(std::move(geometry)) {}
+  Convolution(Stream s, const std::vector<int>& kernel_strides, const std::vector<int>& padding_lo,
+              const std::vector<int>& padding_hi, const std::vector<int>& kernel_dilation,
+              const std::vector<int>& input_dilation, const int groups = 1, const bool flip = false)
+      : Convolution(s, {kernel_strides, padding_lo, padding_hi, kernel_dilation, input_dilation,
+                        groups, flip}) {}
   static constexpr const char* kName = "Convolution";
   static constexpr bool kFromShapes = true;  // transposed ones pad by the size of the kernel
   auto fields() const { return std::tie(geometry_); }
+  auto state() const { return fields::values(geometry_.fields()); }
   const ConvolutionGeometry& geometry() const { return geometry_; }
 
   /** [N, ..., O] of an input and a weight of these shapes. Throws std::invalid_argument. */

@@ -9,6 +9,7 @@ namespace mlx::core {
 class CrossEntropy final : public Fused<CrossEntropy> {
  public:
   using Fused::Fused;
+  CrossEntropy(Stream s, const Composition&) : CrossEntropy(s) {}
   static constexpr const char* kName = "CrossEntropy";
   std::tuple<> fields() const { return {}; }
   std::vector<array> compose(const std::vector<array>& inputs);

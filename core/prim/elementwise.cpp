@@ -6,6 +6,7 @@
 
 #include "core/copy.h"
 #include "core/prim/cast.h"
+#include "core/prim/elementwise_rows.h"
 #include "core/prim/shape.h"
 #include "core/tape.h"
 #include "mlx/ops.h"
@@ -83,6 +84,45 @@ array node(EwOp op, const std::vector<array>& inputs, Stream s) {
                inputs);
 }
 
+// Of the row's own class, if it has one.
+std::shared_ptr<Primitive> make_row(EwOp op, Stream s) {
+  switch (op) {
+#define MLX_MAKE(Name) \
+  case EwOp::Name:     \
+    return std::make_shared<Name>(s);
+    MLX_PLAIN_ROWS(MLX_MAKE)
+#undef MLX_MAKE
+    case EwOp::BitwiseAnd:
+      return std::make_shared<BitwiseBinary>(s, BitwiseBinary::And);
+    case EwOp::BitwiseOr:
+      return std::make_shared<BitwiseBinary>(s, BitwiseBinary::Or);
+    case EwOp::BitwiseXor:
+      return std::make_shared<BitwiseBinary>(s, BitwiseBinary::Xor);
+    case EwOp::LeftShift:
+      return std::make_shared<BitwiseBinary>(s, BitwiseBinary::LeftShift);
+    case EwOp::RightShift:
+      return std::make_shared<BitwiseBinary>(s, BitwiseBinary::RightShift);
+    case EwOp::Equal:
+      return std::make_shared<Equal>(s, false);
+    case EwOp::NanEqual:
+      return std::make_shared<Equal>(s, true);
+    case EwOp::Log:
+      return std::make_shared<Log>(s, Log::e);
+    case EwOp::Log2:
+      return std::make_shared<Log>(s, Log::two);
+    case EwOp::Log10:
+      return std::make_shared<Log>(s, Log::ten);
+    case EwOp::Rint:
+      return std::make_shared<Round>(s);
+    case EwOp::Sqrt:
+      return std::make_shared<Sqrt>(s, false);
+    case EwOp::Rsqrt:
+      return std::make_shared<Sqrt>(s, true);
+    default:
+      return std::make_shared<Elementwise>(s, op);
+  }
+}
+
 [[noreturn]] void refuse(EwOp op, const char* why) {
   throw std::invalid_argument(std::string("[") + info(op).function + "] " + why);
 }
@@ -132,17 +172,16 @@ std::shared_ptr<Primitive> Elementwise::get(EwOp op, Stream s) {
   auto& row = cache[s.index];
   if (row.empty()) row.resize(static_cast<size_t>(EwOp::kCount));
   auto& p = row[static_cast<size_t>(op)];
-  if (!p) p = std::make_shared<Elementwise>(s, op);
+  if (!p) p = make_row(op, s);
   return p;
 }
 
 bool Elementwise::is_equivalent(const Primitive& other) const {
-  auto* e = dynamic_cast<const Elementwise*>(&other);
+  auto* e = other.as_elementwise();
   return e && e->op_ == op_;
 }
 
-void Elementwise::eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) {
-  array& out = outputs[0];
+void Elementwise::eval_cpu(const std::vector<array>& inputs, array& out) {
   Tape tape;
   TapeInstr instr{op_, inputs.back().dtype().val(), out.dtype().val(), {0, 0, 0}};
   std::vector<TapeOperand> operands;
@@ -159,9 +198,7 @@ void Elementwise::eval_cpu(const std::vector<array>& inputs, std::vector<array>&
   tape_runner(Device::cpu)(tape, out.shape(), operands);
 }
 
-void Elementwise::eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) {
-  eval_cpu(inputs, outputs);
-}
+void Elementwise::eval_gpu(const std::vector<array>& inputs, array& out) { eval_cpu(inputs, out); }
 
 std::vector<array> Elementwise::jvp(const std::vector<array>& primals,
                                     const std::vector<array>& tangents,

@@ -9,12 +9,14 @@ namespace mlx::core {
 
 /**
  * Inputs share a dtype (of Select: the second and third; the first is bool), and each has either
- * the output's shape or no dimensions at all.
+ * the output's shape or no dimensions at all. Rows that MLX has a class for are of a class derived
+ * from this one, which adds nothing but its name: see core/prim/elementwise_rows.h.
  */
-class Elementwise final : public Primitive, public Fielded {
+class Elementwise : public UnaryPrimitive, public Fielded {
  public:
-  Elementwise(Stream s, EwOp op) : Primitive(s), op_(op) {}
+  Elementwise(Stream s, EwOp op) : UnaryPrimitive(s), op_(op) {}
   EwOp op() const { return op_; }
+  const Elementwise* as_elementwise() const final { return this; }
 
   /** One shared primitive for each op and stream. */
   static std::shared_ptr<Primitive> get(EwOp op, Stream s);
@@ -25,8 +27,10 @@ class Elementwise final : public Primitive, public Fielded {
   void write_fields(FieldLeaves& leaves) const override { leaves.emplace_back(info(op_).name); }
   bool has_shape_fields() const override { return false; }
   bool is_equivalent(const Primitive& other) const override;
-  void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
-  void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
+  using UnaryPrimitive::eval_cpu;
+  using UnaryPrimitive::eval_gpu;
+  void eval_cpu(const std::vector<array>& inputs, array& out) override;
+  void eval_gpu(const std::vector<array>& inputs, array& out) override;
   std::vector<array> jvp(const std::vector<array>& primals, const std::vector<array>& tangents,
                          const std::vector<int>& argnums) override;
   std::vector<array> vjp(const std::vector<array>& primals, const std::vector<array>& cotangents,

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "mlx/dtype.h"
-#include "mlx/primitives.h"
+#include "mlx/primitive.h"
 
 namespace mlx::core {
 
@@ -209,6 +209,20 @@ T get(FieldReader& in) {
     return std::apply([](auto&&... item) { return T{std::move(item)...}; },
                       get_tuple<Tuple>(in, std::make_index_sequence<std::tuple_size_v<Tuple>>{}));
   }
+}
+
+/** A tuple of references as a value: one alone, a pair, or a tuple. */
+template <class T>
+auto values(const std::tuple<T>& t) {
+  return plain<T>(std::get<0>(t));
+}
+template <class A, class B>
+auto values(const std::tuple<A, B>& t) {
+  return std::pair<plain<A>, plain<B>>(std::get<0>(t), std::get<1>(t));
+}
+template <class... T>
+auto values(const std::tuple<T...>& t) {
+  return std::tuple<plain<T>...>(t);
 }
 
 /** The maker of P, or null: some hold what no file can. */

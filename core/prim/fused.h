@@ -2,10 +2,16 @@
 // ops.
 #pragma once
 
+#include <functional>
+#include <vector>
+
 #include "core/prim/prim.h"
 #include "mlx/transforms.h"
 
 namespace mlx::core {
+
+/** How MLX's constructors are told the composition; here the class knows it. */
+using Composition = std::function<std::vector<array>(std::vector<array>)>;
 
 /**
  * Derived gives compose(inputs): its outputs by other ops. Every derivative and batching rule that

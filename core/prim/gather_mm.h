@@ -19,7 +19,8 @@ namespace mlx::core {
 /** Inputs a [.., m, k], b [.., k, n] and int32 indices (of one shape) of their matrices. */
 class GatherMM final : public Prim<GatherMM> {
  public:
-  GatherMM(Stream s, bool sorted) : Prim(s), sorted_(sorted) {}
+  explicit GatherMM(Stream s, bool left_sorted = false, bool right_sorted = false)
+      : Prim(s), sorted_(left_sorted || right_sorted) {}
   static constexpr const char* kName = "GatherMM";
   auto fields() const { return std::tie(sorted_); }
   MICA_RULES
@@ -33,6 +34,9 @@ class GatherQMM final : public Prim<GatherQMM> {
  public:
   GatherQMM(Stream s, Quantization params, bool transpose, bool sorted)
       : Prim(s), params_(params), transpose_(transpose), sorted_(sorted) {}
+  GatherQMM(Stream s, int group_size, int bits, QuantizationMode mode, bool transpose,
+            bool left_sorted = false, bool right_sorted = false)
+      : GatherQMM(s, {group_size, bits, mode}, transpose, left_sorted || right_sorted) {}
   static constexpr const char* kName = "GatherQMM";
   auto fields() const { return std::tie(params_, transpose_, sorted_); }
   const Quantization& params() const { return params_; }

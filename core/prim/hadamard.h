@@ -11,11 +11,12 @@ namespace mlx::core {
  */
 class Hadamard final : public Prim<Hadamard> {
  public:
-  Hadamard(Stream s, float scale, bool transposed)
+  explicit Hadamard(Stream s, float scale, bool transposed = false)
       : Prim(s), scale_(scale), transposed_(transposed) {}
   static constexpr const char* kName = "Hadamard";
   static constexpr bool kFromShapes = true;
   auto fields() const { return std::tie(scale_, transposed_); }
+  float state() const { return scale_; }
   float scale() const { return scale_; }
   bool transposed() const { return transposed_; }
 

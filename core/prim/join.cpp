@@ -208,12 +208,13 @@ void Arange::eval_cpu(const Arrays&, Arrays& outputs) {
     using T = MLX_GET_TYPE(type);
     T* o = out.data<T>();
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-      int64_t start = static_cast<int64_t>(start_), step = static_cast<int64_t>(step_);
-      for (int64_t i = 0; i < size_; ++i) o[i] = static_cast<T>(start + i * step);
+      int64_t start = static_cast<int64_t>(steps_.start);
+      int64_t step = static_cast<int64_t>(steps_.step);
+      for (int64_t i = 0; i < steps_.size; ++i) o[i] = static_cast<T>(start + i * step);
     } else {
       // In double: each value is rounded once.
-      for (int64_t i = 0; i < size_; ++i)
-        o[i] = static_cast<T>(start_ + static_cast<double>(i) * step_);
+      for (int64_t i = 0; i < steps_.size; ++i)
+        o[i] = static_cast<T>(steps_.start + static_cast<double>(i) * steps_.step);
     }
   });
 }

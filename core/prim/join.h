@@ -1,6 +1,8 @@
 // core/prim/join.h: several arrays as one, one as several, one with a border.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "core/prim/prim.h"
@@ -77,25 +79,37 @@ class Pad final : public Prim<Pad> {
   Shape low_, high_;
 };
 
+struct ArangeSteps {
+  double start, step;
+  int64_t size;
+  bool operator==(const ArangeSteps&) const = default;
+  auto fields() const { return std::tie(start, step, size); }
+};
+
 /** start, start + step, ... */
 class Arange final : public Prim<Arange> {
  public:
-  Arange(Stream s, double start, double step, int64_t size)
-      : Prim(s), start_(start), step_(step), size_(size) {}
+  Arange(Stream s, ArangeSteps steps) : Prim(s), steps_(steps) {}
+  Arange(Stream s, double start, double stop, double step)
+      : Arange(s, {start, step, static_cast<int64_t>(std::ceil((stop - start) / step))}) {}
   static constexpr const char* kName = "Arange";
   static constexpr bool kFromShapes = true;
-  auto fields() const { return std::tie(start_, step_, size_); }
+  auto fields() const { return std::tie(steps_); }
+  /** start, stop, step. */
+  std::tuple<double, double, double> state() const {
+    return {steps_.start, steps_.start + steps_.step * static_cast<double>(steps_.size),
+            steps_.step};
+  }
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     eval_cpu(inputs, outputs);
   }
   std::vector<Shape> output_shapes(const std::vector<array>&) override {
-    return {{static_cast<ShapeElem>(size_)}};
+    return {{static_cast<ShapeElem>(steps_.size)}};
   }
 
  private:
-  double start_, step_;
-  int64_t size_;
+  ArangeSteps steps_;
 };
 
 }  // namespace mlx::core

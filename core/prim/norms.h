@@ -9,6 +9,7 @@ namespace mlx::core {
 class RMSNorm final : public Fused<RMSNorm> {
  public:
   RMSNorm(Stream s, float eps) : Fused(s), eps_(eps) {}
+  RMSNorm(Stream s, const Composition&, float eps) : RMSNorm(s, eps) {}
   static constexpr const char* kName = "RMSNorm";
   auto fields() const { return std::tie(eps_); }
   float eps() const { return eps_; }
@@ -45,6 +46,7 @@ class LayerNorm final : public Fused<LayerNorm> {
  public:
   LayerNorm(Stream s, float eps, bool weight, bool bias)
       : Fused(s), eps_(eps), weight_(weight), bias_(bias) {}
+  LayerNorm(Stream s, const Composition&, float eps) : LayerNorm(s, eps, true, true) {}
   static constexpr const char* kName = "LayerNorm";
   auto fields() const { return std::tie(eps_, weight_, bias_); }
   float eps() const { return eps_; }

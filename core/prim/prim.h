@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/prim/fields.h"
-#include "mlx/primitives.h"
+#include "mlx/primitive.h"
 
 namespace mlx::core {
 
@@ -67,6 +67,8 @@ class Prim : public Primitive, public Fielded {
     (void)registered_;  // every primitive's table of functions names it, so none is forgotten
     return Derived::kName;
   }
+  /** The parameters: one alone, a pair, or a tuple. */
+  auto state() const { return fields::values(self().fields()); }
   void write_fields(FieldLeaves& leaves) const override { fields::put(leaves, self().fields()); }
   // A class whose plain fields come from shapes says so: static constexpr bool kFromShapes = true.
   bool has_shape_fields() const override {

@@ -1,5 +1,5 @@
 // core/prim/primitive.cpp: what a primitive answers if it does not say otherwise.
-#include "mlx/primitives.h"
+#include "mlx/primitive.h"
 
 #include <sstream>
 #include <stdexcept>

@@ -72,6 +72,11 @@ class QuantizedMatmul final : public Prim<QuantizedMatmul> {
  public:
   QuantizedMatmul(Stream s, Quantization params, bool transpose)
       : Prim(s), params_(params), transpose_(transpose) {}
+  QuantizedMatmul(Stream s, int group_size, int bits, QuantizationMode mode, bool transpose)
+      : QuantizedMatmul(s, {group_size, bits, mode}, transpose) {}
+  std::tuple<int, int, QuantizationMode, bool> state() const {
+    return {params_.group_size, params_.bits, params_.mode, transpose_};
+  }
   static constexpr const char* kName = "QuantizedMatmul";
   auto fields() const { return std::tie(params_, transpose_); }
   const Quantization& params() const { return params_; }

@@ -11,6 +11,8 @@ namespace mlx::core {
 /** Reduces axes (sorted, not negative) to size 1; the result keeps the rank. */
 class Reduce final : public Prim<Reduce> {
  public:
+  using ReduceType = ReduceOp;
+  using enum ReduceOp;
   Reduce(Stream s, ReduceOp op, std::vector<int> axes) : Prim(s), op_(op), axes_(std::move(axes)) {}
   static constexpr const char* kName = "Reduce";
   auto fields() const { return std::tie(op_, axes_); }

@@ -15,8 +15,14 @@ class RoPE final : public Fused<RoPE> {
         base_(base),
         scale_(scale),
         inverse_(inverse) {}
+  RoPE(Stream s, const Composition&, int dims, bool traditional, float base, float scale,
+       bool forward)
+      : RoPE(s, dims, traditional, base, scale, !forward) {}
   static constexpr const char* kName = "RoPE";
   auto fields() const { return std::tie(dims_, traditional_, base_, scale_, inverse_); }
+  std::tuple<int, bool, float, float, bool> state() const {
+    return {dims_, traditional_, base_, scale_, !inverse_};
+  }
   int dims() const { return dims_; }
   bool traditional() const { return traditional_; }
   float base() const { return base_; }  // used where there are no freqs

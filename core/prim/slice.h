@@ -39,14 +39,20 @@ enum class UpdateMode : uint8_t { Set, Add, Prod, Max, Min };
 /** Inputs source and update: the source with a part replaced by, or combined with, the update. */
 class SliceUpdate final : public Prim<SliceUpdate> {
  public:
+  enum ReduceType { Max, Min, Sum, Prod, None };
   SliceUpdate(Stream s, UpdateMode mode, Shape start, Shape stop, Shape strides)
       : Prim(s),
         mode_(mode),
         start_(std::move(start)),
         stop_(std::move(stop)),
         strides_(std::move(strides)) {}
+  SliceUpdate(Stream s, ReduceType type, Shape start, Shape stop, Shape strides)
+      : SliceUpdate(s, mode_of(type), std::move(start), std::move(stop), std::move(strides)) {}
   static constexpr const char* kName = "SliceUpdate";
   auto fields() const { return std::tie(mode_, start_, stop_, strides_); }
+  std::tuple<ReduceType, Shape, Shape, Shape> state() const {
+    return {type_of(mode_), start_, stop_, strides_};
+  }
   bool fits(const std::vector<array>& inputs) const override;
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
@@ -64,6 +70,16 @@ class SliceUpdate final : public Prim<SliceUpdate> {
   }
 
  private:
+  static UpdateMode mode_of(ReduceType type) {
+    constexpr UpdateMode modes[] = {UpdateMode::Max, UpdateMode::Min, UpdateMode::Add,
+                                    UpdateMode::Prod, UpdateMode::Set};
+    return modes[type];
+  }
+  static ReduceType type_of(UpdateMode mode) {
+    constexpr ReduceType types[] = {None, Sum, Prod, Max, Min};
+    return types[static_cast<int>(mode)];
+  }
+
   UpdateMode mode_;
   Shape start_, stop_, strides_;
 };

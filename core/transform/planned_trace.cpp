@@ -20,7 +20,7 @@ bool is_small_map(const Traced& t) {
   if (t.nodes.size() > kInlineNodes) return false;
   for (const auto& n : t.nodes) {
     const auto& type = typeid(*n.primitive);
-    if (type != typeid(Elementwise) && type != typeid(AsType) && type != typeid(Broadcast))
+    if (!n.primitive->as_elementwise() && type != typeid(AsType) && type != typeid(Broadcast))
       return false;
   }
   return true;

@@ -36,7 +36,7 @@ int Rebuilder::emit(std::shared_ptr<Primitive> p, std::vector<int> args, std::ve
 int Rebuilder::add(std::shared_ptr<Primitive> p, std::vector<int> args,
                    const std::vector<Dtype>& dtypes) {
   std::vector<Shape> shapes;
-  if (typeid(*p) == typeid(Elementwise)) {
+  if (p->as_elementwise()) {
     Shape full;
     for (int v : args) full = broadcast_shapes(full, values_[v].shape());
     for (int& v : args) {

@@ -16,7 +16,7 @@ namespace mlx::core {
 
 namespace {
 
-bool is_elementwise(const Primitive& p) { return typeid(p) == typeid(Elementwise); }
+bool is_elementwise(const Primitive& p) { return p.as_elementwise() != nullptr; }
 
 /** These take one input of any shape. */
 bool takes_any_shape(const Primitive& p) {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "mlx/array.h"
-#include "mlx/primitives.h"
+#include "mlx/primitive.h"
 
 namespace mlx::core {
 

@@ -145,6 +145,8 @@ class array {
   std::vector<array> outputs() const;
   int sibling_position() const { return desc_->position; }
   bool has_siblings() const { return desc_->group != nullptr; }
+  /** Makes this and siblings the outputs of one primitive, this one at position. */
+  void set_siblings(std::vector<array> siblings, uint16_t position);
 
   /** The place in the program that made the node. */
   SourceId source() const { return desc_->source; }
@@ -244,6 +246,7 @@ class array {
   explicit array(std::shared_ptr<ArrayDesc> desc) : desc_(std::move(desc)) {}
   template <typename It>
   void init(const It src);
+  static void join(std::vector<array>& outs);
 
   std::shared_ptr<ArrayDesc> desc_;
 };

@@ -1,83 +1,28 @@
-// include/mlx/primitives.h: the operations of the graph. Subclass Primitive for an op of your own.
+// include/mlx/primitives.h: the operations of the graph under their class names, for programs that
+// build nodes themselves or ask what a node is. For an op of your own mlx/primitive.h is enough.
+//
+// The classes are Mica's own, shown as they are: MLX's constructors, state() and nested enums are
+// there; other members may change. docs/cpp.md says which classes of MLX have no counterpart.
 #pragma once
 
-#include <memory>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include "mlx/array.h"
-#include "mlx/device.h"
-#include "mlx/quantization.h"
-#include "mlx/stream.h"
-
-namespace mlx::core {
-
-/**
- * An operation: how its outputs are computed on each device, and how it is differentiated and
- * batched. Parameters are fields of the subclass; inputs and outputs belong to the array nodes.
- */
-class Primitive {
- public:
-  explicit Primitive(Stream stream) : stream_(stream) {}
-
-  const Device& device() { return stream_.device; }
-  const Stream& stream() { return stream_; }
-
-  /**
-   * Computes outputs from inputs, which are available. Called in an order that respects the graph,
-   * possibly on another thread than the one that made the node. Must give each output its memory
-   * with set_data or copy_shared_buffer; may write over an input whose is_donatable() holds.
-   */
-  virtual void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) = 0;
-  virtual void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) = 0;
-
-  /** Tangents of the outputs from tangents of the inputs at positions argnums. */
-  virtual std::vector<array> jvp(const std::vector<array>& primals,
-                                 const std::vector<array>& tangents,
-                                 const std::vector<int>& argnums);
-  /** Cotangents of the inputs at positions argnums from cotangents of all outputs. */
-  virtual std::vector<array> vjp(const std::vector<array>& primals,
-                                 const std::vector<array>& cotangents,
-                                 const std::vector<int>& argnums,
-                                 const std::vector<array>& outputs);
-  /** The op over inputs that have an extra axis where axes[i] >= 0, and the extra axes of outputs.
-   */
-  virtual std::pair<std::vector<array>, std::vector<int>> vmap(const std::vector<array>& inputs,
-                                                               const std::vector<int>& axes);
-  virtual const char* name() const = 0;
-  /** True if other computes the same from the same inputs; compile merges such nodes. */
-  virtual bool is_equivalent(const Primitive& other) const { return this == &other; }
-  /** Shapes of the outputs for inputs of other shapes than those it was made with. */
-  virtual std::vector<Shape> output_shapes(const std::vector<array>& inputs);
-
-  /** True if derivatives do not look behind this op (its result counts as a constant). */
-  virtual bool stops_gradient() const { return false; }
-
-  virtual ~Primitive() = default;
-  Primitive(const Primitive& other) = delete;
-  Primitive(Primitive&& other) = delete;
-  Primitive& operator=(const Primitive& other) = delete;
-  Primitive& operator=(Primitive&& other) = delete;
-
- private:
-  Stream stream_;
-};
-
-/** A primitive with one output. */
-class UnaryPrimitive : public Primitive {
- public:
-  explicit UnaryPrimitive(Stream stream) : Primitive(stream) {}
-
-  virtual void eval_cpu(const std::vector<array>& inputs, array& output) = 0;
-  virtual void eval_gpu(const std::vector<array>& inputs, array& output) = 0;
-
-  void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
-    eval_cpu(inputs, outputs[0]);
-  }
-  void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
-    eval_gpu(inputs, outputs[0]);
-  }
-};
-
-}  // namespace mlx::core
+#include "core/prim/cast.h"
+#include "core/prim/convolution.h"
+#include "core/prim/elementwise_rows.h"
+#include "core/prim/gather_mm.h"
+#include "core/prim/hadamard.h"
+#include "core/prim/indexing.h"
+#include "core/prim/join.h"
+#include "core/prim/linalg_factor.h"
+#include "core/prim/linalg_solve.h"
+#include "core/prim/linalg_spectral.h"
+#include "core/prim/matmul.h"
+#include "core/prim/number_of_elements.h"
+#include "core/prim/quantized.h"
+#include "core/prim/random_bits.h"
+#include "core/prim/reduce.h"
+#include "core/prim/scan.h"
+#include "core/prim/shape.h"
+#include "core/prim/slice.h"
+#include "core/prim/softmax.h"
+#include "core/prim/sort.h"
+#include "mlx/primitive.h"

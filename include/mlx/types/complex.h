@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <complex>
+#include <cstdint>
 #include <type_traits>
 
 #include "mlx/types/half_types.h"
@@ -62,6 +63,40 @@ inline complex64_t operator*(const complex64_t& x, const complex64_t& y) {
 inline complex64_t operator/(const complex64_t& x, const complex64_t& y) {
   return static_cast<const std::complex<float>&>(x) / static_cast<const std::complex<float>&>(y);
 }
+/** Componentwise, with the sign of the divisor, as NumPy's of real numbers. */
+inline complex64_t operator%(complex64_t a, complex64_t b) {
+  auto part = [](float x, float y) { return x - y * std::floor(x / y); };
+  return {part(a.real(), b.real()), part(a.imag(), b.imag())};
+}
+// A number and a complex64_t: spelled out, for a complex64_t is a float to the compiler as well.
+#define MLX_COMPLEX_WITH(T, op)                               \
+  inline complex64_t operator op(const complex64_t& x, T y) { \
+    return x op complex64_t(static_cast<float>(y));           \
+  }                                                           \
+  inline complex64_t operator op(T x, const complex64_t& y) { \
+    return complex64_t(static_cast<float>(x)) op y;           \
+  }
+#define MLX_COMPLEX_ARITHMETIC(op)                                                     \
+  inline complex64_t operator op(const complex64_t& x, const std::complex<float>& y) { \
+    return x op complex64_t(y);                                                        \
+  }                                                                                    \
+  inline complex64_t operator op(const std::complex<float>& x, const complex64_t& y) { \
+    return complex64_t(x) op y;                                                        \
+  }                                                                                    \
+  MLX_COMPLEX_WITH(bool, op)                                                           \
+  MLX_COMPLEX_WITH(uint32_t, op)                                                       \
+  MLX_COMPLEX_WITH(uint64_t, op)                                                       \
+  MLX_COMPLEX_WITH(int32_t, op)                                                        \
+  MLX_COMPLEX_WITH(int64_t, op)                                                        \
+  MLX_COMPLEX_WITH(float16_t, op)                                                      \
+  MLX_COMPLEX_WITH(bfloat16_t, op)                                                     \
+  MLX_COMPLEX_WITH(float, op)
+MLX_COMPLEX_ARITHMETIC(+)
+MLX_COMPLEX_ARITHMETIC(-)
+MLX_COMPLEX_ARITHMETIC(*)
+MLX_COMPLEX_ARITHMETIC(/)
+#undef MLX_COMPLEX_ARITHMETIC
+#undef MLX_COMPLEX_WITH
 inline bool operator==(const complex64_t& x, const complex64_t& y) {
   return x.real() == y.real() && x.imag() == y.imag();
 }
