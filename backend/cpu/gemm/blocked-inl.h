@@ -68,6 +68,8 @@ struct Blocked {
                                    packed_b.get() + (q * g + x / U::kGroup) * kPB);
         }
       }
+      // A's part of this block is beyond the second cache, and the hardware does not see it coming.
+      const bool far = t.packed_a && (i1 - i0) * g * kF * int64_t(sizeof(Pack)) > (2 << 20);
       for (int64_t i = i0; i < i1; i += t.panel) {
         const int rows = static_cast<int>(std::min(t.panel, i1 - i));
         const Pack* ap;
@@ -88,6 +90,8 @@ struct Blocked {
           if (b_in_place && full)
             bp = reinterpret_cast<const Pack*>(b + k0 * p.b_row + j), b_k = p.b_row;
           auto run = [&](Acc* out, int64_t ld, bool add) {
+            if (far && i + t.panel < i1)
+              ask_for_part(ap + groups * kPA, g * kPA * sizeof(Pack), q, panels);
             U::kernel(rows, half, t.packed_a != nullptr, g, ap, a_row, a_k, bp, b_k, out, ld, add);
           };
           Acc* c = nullptr;
@@ -112,6 +116,13 @@ struct Blocked {
     }
   }
 
+  /** Part q of n of what is read next comes to the second cache, while the kernel works. */
+  static void ask_for_part(const Pack* next, int64_t bytes, int64_t q, int64_t n) {
+    const char* p = reinterpret_cast<const char*>(next);
+    for (int64_t x = bytes * q / n; x < bytes * (q + 1) / n; x += 64)
+      __builtin_prefetch(p + x, 0, 2);
+  }
+
   /** Rows of a panel: as equal as can be, so that no short panel is left at the end. */
   static int64_t panel_rows(int64_t m) {
     return round_up(ceil_div(m, ceil_div(m, U::kMR)), U::kStep);
@@ -125,7 +136,8 @@ struct Blocked {
 
     // Blocks of C: as wide as packing likes, then halved until there are enough to share.
     const bool direct = U::kDirect && p.plain() && !raw;
-    const int64_t want = static_cast<int64_t>(std::clamp(work / 3e6, 1.0, 16.0));
+    const double most = in_parallel() ? 1 : 4 * num_threads();  // wide blocks read less
+    const int64_t want = static_cast<int64_t>(std::clamp(work / 3e6, 1.0, most));
     const int64_t col_panels = ceil_div(p.n, U::kNR);
     int64_t col_blocks = ceil_div(p.n, kNC);
     int64_t row_blocks = direct || p.k <= U::kKC ? 1 : ceil_div(m, 504);
