@@ -1,9 +1,10 @@
 // backend/cpu/parallel.cpp: a fork-join pool whose chunks are claimed.
 //
-// One job at a time. Its chunk counter lives in a word with the job's epoch, so a worker that wakes
-// late claims nothing of a job it has not read. The caller claims too and never waits for a thread
-// that has not started: it waits only for chunks that somebody is working on. Workers spin a little
-// after a job, then sleep on a futex.
+// One job at a time. Its chunks lie in a few ranges; a thread claims from its own, one after the
+// other, so that it walks through memory, and then from those of others. A range's counter lives in
+// a word with the job's epoch, so a worker that wakes late claims nothing of a job it has not read.
+// The caller claims too and never waits for a thread that has not started: it waits only for chunks
+// that somebody is working on. Workers spin a little after a job, then sleep on a futex.
 #include "backend/cpu/parallel.h"
 
 #include <sched.h>
@@ -35,8 +36,9 @@ thread_local bool inside = false;
 
 class Pool {
  public:
-  explicit Pool(int threads) : threads_(threads), pid_(getpid()) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  explicit Pool(int threads)
+      : threads_(threads), ranges_(std::min(threads, kMaxRanges)), pid_(getpid()) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i % ranges_); });
   }
 
   ~Pool() {
@@ -59,17 +61,20 @@ class Pool {
     inside = true;
     uint32_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
     // Close the old job before its fields change; nothing is claimable meanwhile.
-    next_.store(uint64_t(epoch - 1) << 32 | 0xffffffffu);
+    for (int r = 0; r < ranges_; ++r) next_[r].word.store(uint64_t(epoch - 1) << 32 | 0xffffffffu);
     fn_.store(fn, std::memory_order_relaxed);
     body_.store(body, std::memory_order_relaxed);
     chunks_.store(static_cast<uint32_t>(chunks), std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     error_ = nullptr;
-    next_.store(uint64_t(epoch) << 32, std::memory_order_release);
+    for (int r = 0; r < ranges_; ++r) {
+      next_[r].word.store(uint64_t(epoch) << 32 | first_of(r, static_cast<uint32_t>(chunks)),
+                          std::memory_order_release);
+    }
     epoch_.store(epoch, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) epoch_.notify_all();
 
-    claim(epoch);
+    claim(epoch, 0);
     for (int spins = 0; done_.load(std::memory_order_acquire) < chunks; ++spins) {
       if (spins < 2000) {
         relax();
@@ -86,16 +91,29 @@ class Pool {
   }
 
  private:
-  void claim(uint32_t epoch) {
+  uint32_t first_of(int range, uint32_t chunks) const {
+    return static_cast<uint32_t>(uint64_t(chunks) * range / ranges_);
+  }
+
+  /** Works on range `own`, then on the others. */
+  void claim(uint32_t epoch, int own) {
+    for (int i = 0; i < ranges_; ++i) {
+      if (!claim_range(epoch, (own + i) % ranges_)) return;
+    }
+  }
+
+  /** False if the job is over. */
+  bool claim_range(uint32_t epoch, int range) {
+    auto& next = next_[range].word;
     while (true) {
-      uint64_t state = next_.load(std::memory_order_acquire);
-      if (static_cast<uint32_t>(state >> 32) != epoch) return;
+      uint64_t state = next.load(std::memory_order_acquire);
+      if (static_cast<uint32_t>(state >> 32) != epoch) return false;
       auto fn = fn_.load(std::memory_order_relaxed);
       void* body = body_.load(std::memory_order_relaxed);
       uint32_t chunks = chunks_.load(std::memory_order_relaxed);
       uint32_t chunk = static_cast<uint32_t>(state);
-      if (chunk >= chunks) return;
-      if (!next_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) continue;
+      if (chunk >= first_of(range + 1, chunks)) return true;
+      if (!next.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) continue;
       try {
         fn(body, chunk);
       } catch (...) {
@@ -106,7 +124,7 @@ class Pool {
     }
   }
 
-  void work() {
+  void work(int own) {
     inside = true;
     uint32_t seen = 0;
     while (true) {
@@ -123,15 +141,21 @@ class Pool {
       }
       seen = epoch;
       if (stop_.load()) return;
-      claim(epoch);
+      claim(epoch, own);
     }
   }
 
+  static constexpr int kMaxRanges = 8;
+  struct alignas(64) Next {
+    std::atomic<uint64_t> word{0xffffffffu};  // epoch << 32 | next chunk of the range
+  };
+
   const int threads_;
+  const int ranges_;
   const pid_t pid_;
   std::vector<std::thread> workers_;
   std::atomic<bool> busy_{false};
-  alignas(64) std::atomic<uint64_t> next_{0xffffffffu};  // epoch << 32 | next chunk
+  Next next_[kMaxRanges];
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) std::atomic<uint32_t> epoch_{0};
   std::atomic<int> sleepers_{0};
