@@ -75,7 +75,7 @@ Best<T> best_of_range(const T* p, size_t begin, size_t end) {
   bool nan = is_nan(best);
   for (size_t b = begin; b < end && !nan; b += kBlock) {
     size_t n = std::min(kBlock, end - b);
-    prefetch_ahead(p + b, n * sizeof(T));
+    prefetch_ahead(p + b, n * sizeof(T), kPrefetchFar);
     T value = best_value(p + b, n);
     nan = is_nan(value);
     if (nan || better<T, max>(value, best)) {

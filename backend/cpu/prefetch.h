@@ -10,10 +10,11 @@
 namespace mlx::core::cpu {
 
 constexpr size_t kPrefetchAhead = 4096;  // bytes
+constexpr size_t kPrefetchFar = 8192;    // for loops that do nothing but read and add or compare
 
-/** For a loop that reads `bytes` from here now: what it will read kPrefetchAhead later. */
-inline void prefetch_ahead(const void* here, size_t bytes) {
-  const char* from = static_cast<const char*>(here) + kPrefetchAhead;
+/** For a loop that reads `bytes` from here now: what it will read `ahead` bytes later. */
+inline void prefetch_ahead(const void* here, size_t bytes, size_t ahead = kPrefetchAhead) {
+  const char* from = static_cast<const char*>(here) + ahead;
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 3);
 }
 

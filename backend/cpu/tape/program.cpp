@@ -125,9 +125,11 @@ constexpr int64_t kFarElements = int64_t{1} << 18;  // beyond this, operands com
 const char* Program::run(Context& c, int64_t begin, int64_t n) const {
   size_t n_inputs = input_slot_.size();
   if (space_.size >= kFarElements) {
+    const size_t ahead = steps_.empty() ? kPrefetchFar : kPrefetchAhead;
     for (size_t in = 0; in < n_inputs; ++in) {
       const Lane& lane = space_.lanes[in];
-      if (lane.linear) prefetch_ahead(lane.base + begin * lane.itemsize, n * lane.itemsize);
+      if (lane.linear)
+        prefetch_ahead(lane.base + begin * lane.itemsize, n * lane.itemsize, ahead);
     }
   }
   for (size_t in = 0; in < n_inputs; ++in) {
