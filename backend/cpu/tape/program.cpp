@@ -116,20 +116,12 @@ Program::Context Program::context(int64_t n) const {
   return c;
 }
 
-namespace {
-
-constexpr int64_t kFarElements = int64_t{1} << 18;  // beyond this, operands come from memory
-
-}  // namespace
-
 const char* Program::run(Context& c, int64_t begin, int64_t n) const {
   size_t n_inputs = input_slot_.size();
   if (space_.size >= kFarElements) {
-    const size_t ahead = steps_.empty() ? kPrefetchFar : kPrefetchAhead;
     for (size_t in = 0; in < n_inputs; ++in) {
       const Lane& lane = space_.lanes[in];
-      if (lane.linear)
-        prefetch_ahead(lane.base + begin * lane.itemsize, n * lane.itemsize, ahead);
+      if (lane.linear) prefetch_ahead(lane.base + begin * lane.itemsize, n * lane.itemsize);
     }
   }
   for (size_t in = 0; in < n_inputs; ++in) {

@@ -8,6 +8,8 @@
 
 namespace mlx::core::cpu {
 
+constexpr int64_t kFarElements = int64_t{1} << 18;  // beyond this, operands come from memory
+
 /** Working memory of one thread: grows, is kept, holds nothing between tiles. */
 char* thread_scratch(size_t bytes);
 

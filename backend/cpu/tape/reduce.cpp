@@ -25,6 +25,7 @@ class Reduction {
         out_(space.lanes.back()),
         program_(tape, space),
         bare_(tape.instrs.empty() && tape.outputs.empty() && tape.inputs.size() == 1),
+        reducer_op_(tape.reduce->op),
         reducer_(find_reducer(tape.reduce->op, tape.reduce->in)),
         inner_(static_cast<int>(space.shape.size()) - 1) {
     for (int d = 0; d < inner_; ++d) (kept(d) ? kept_ : reduced_).push_back(d);
@@ -95,7 +96,12 @@ class Reduction {
 
   // The inner dimension is reduced: each output takes whole rows, cut into tiles.
   void rows() {
-    int64_t w = space_.inner(), tile = program_.tile();
+    // A row that is only added up is read where it lies, in longer runs; products stay short, for
+    // those of a run are float32.
+    const Lane& in = space_.lanes[0];
+    const bool in_place = bare_ && in.linear && reducer_op_ != ReduceOp::Prod;
+    int64_t w = space_.inner(), tile = program_.tile() * (in_place ? 4 : 1);
+    const bool far = in_place && space_.size >= kFarElements;
     int64_t tiles = ceil_div(w, tile);
     int64_t units = n_reduced_ * tiles;  // tiles of one output
     int64_t per_job = std::max<int64_t>(1, kJob / tile);
@@ -110,13 +116,17 @@ class Reduction {
         }
         int64_t i = u % tiles * tile;
         int64_t n = std::min(tile, w - i);
-        reducer_.run(acc, program_.run(context, base + i, n), n);
+        if (in_place) {
+          (far ? reducer_.run_far : reducer_.run)(acc, in.base + (base + i) * in.itemsize, n);
+        } else {
+          reducer_.run(acc, program_.run(context, base + i, n), n);
+        }
       }
     };
     if (pieces == 1) {
       int64_t outputs_per_job = std::max<int64_t>(1, kJob / std::max<int64_t>(1, n_reduced_ * w));
       parallel_range(n_kept_, outputs_per_job, [&](int64_t begin, int64_t end) {
-        auto context = program_.context(tile);
+        auto context = program_.context(program_.tile());
         for (int64_t k = begin; k < end; ++k) {
           alignas(16) char acc[16];
           reducer_.identity(acc, 1);
@@ -129,7 +139,7 @@ class Reduction {
     std::vector<char> partial(n_kept_ * pieces * reducer_.acc_bytes);
     reducer_.identity(partial.data(), n_kept_ * pieces);
     parallel_for(n_kept_ * pieces, [&](int64_t job) {
-      auto context = program_.context(tile);
+      auto context = program_.context(program_.tile());
       int64_t piece = job % pieces;
       reduce_units(context, partial.data() + job * reducer_.acc_bytes, job / pieces,
                    piece * per_job, std::min(units, (piece + 1) * per_job));
@@ -221,6 +231,7 @@ class Reduction {
   const Lane& out_;
   Program program_;
   bool bare_;  // nothing but the reduction
+  ReduceOp reducer_op_;
   Reducer reducer_;
   int inner_;
   SmallVector<int> kept_, reduced_;  // dimensions before the inner one

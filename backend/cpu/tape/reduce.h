@@ -14,6 +14,8 @@ struct Reducer {
   void (*identity)(void* acc, int64_t n);
   /** *acc = op(*acc, x[0], ..., x[n-1]) */
   void (*run)(void* acc, const void* x, int64_t n);
+  /** The same, asking for what follows x ahead of time. */
+  void (*run_far)(void* acc, const void* x, int64_t n);
   /** acc[j] = op(acc[j], x[j]) */
   void (*fold)(void* acc, const void* x, int64_t n);
   /** acc[j] = op(acc[j], x[j], x[j + stride], ..., 8 rows), the rows as a tree first; stride in

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backend/cpu/prefetch.h"
 #include "backend/cpu/tape/reduce.h"
 #include "mlx/dtype_utils.h"
 
@@ -155,6 +156,7 @@ struct Loops {
     std::fill_n(static_cast<A*>(acc), n, Op::template identity<A>());
   }
 
+  template <bool kFar>
   static void run(void* acc, const void* in, int64_t n) {
     A& a = *static_cast<A*>(acc);
     const T* x = static_cast<const T*>(in);
@@ -165,6 +167,7 @@ struct Loops {
       if (n >= 4 * L) {
         auto v0 = load(d, x), v1 = load(d, x + L), v2 = load(d, x + 2 * L), v3 = load(d, x + 3 * L);
         for (i = 4 * L; i + 4 * L <= n; i += 4 * L) {
+          if constexpr (kFar) prefetch_ahead(x + i, 4 * L * sizeof(T), kPrefetchFar);
           v0 = Op::vec(d, v0, load(d, x + i));
           v1 = Op::vec(d, v1, load(d, x + i + L));
           v2 = Op::vec(d, v2, load(d, x + i + 2 * L));
@@ -238,7 +241,7 @@ struct Loops {
     if (w >= 32) {
       for (int64_t r = 0; r < m; ++r) {
         a[r] = Op::template identity<A>();
-        run(a + r, x + r * w, w);
+        run<false>(a + r, x + r * w, w);
       }
       return;
     }
@@ -274,7 +277,15 @@ struct Loops {
   }
 
   static Reducer reducer() {
-    return {static_cast<int>(sizeof(A)), &identity, &run, &fold, &fold8, &rows, &combine, &finish};
+    return {static_cast<int>(sizeof(A)),
+            &identity,
+            &run<false>,
+            &run<true>,
+            &fold,
+            &fold8,
+            &rows,
+            &combine,
+            &finish};
   }
 };
 
