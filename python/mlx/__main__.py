@@ -4,13 +4,18 @@ cmake -DMLX_ROOT="$(python -m mlx --cmake-dir)" ...
 """
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
 
 def cmake_root() -> Path:
     """The prefix CMake searches: share/cmake/MLX, include and lib are inside."""
-    return Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parent
+    # An editable installation has its compiled part in another place than its Python files.
+    core = importlib.util.find_spec("mlx.core")
+    compiled = Path(core.origin).resolve().parent if core and core.origin else here
+    return next((p for p in (here, compiled) if (p / "share" / "cmake" / "MLX").exists()), here)
 
 
 def main() -> int:
