@@ -8,7 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx.utils import tree_flatten, tree_map, tree_reduce
+from mlx.utils import tree_map, tree_reduce
 
 
 def _restore(container: Any, replaced: Any) -> None:
@@ -30,8 +30,18 @@ def _put_back(model: Any, tracers: Any, originals: Any) -> None:
     _restore(model, {id(tracer): array for tracer, array in zip(tracers, originals)})
 
 
-def _arrays(tree: Any) -> Any:
-    return [leaf for _, leaf in tree_flatten(tree)]
+def _collect(tree: Any, found: list) -> None:
+    for value in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(value, (dict, list, tuple)):
+            _collect(value, found)
+        else:
+            found.append(value)
+
+
+def _arrays(tree: Any) -> list:
+    found: list = []
+    _collect(tree, found)
+    return found
 
 
 def value_and_grad(model: Module, fn: Callable) -> Any:

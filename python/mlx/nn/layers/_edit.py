@@ -100,8 +100,39 @@ def _decide_parameter(container: Any, key: Any, new: Any) -> Any:
     return True
 
 
+def _plain_plan(current: Any, new: Any, plan: list) -> bool:
+    """The plan where every entry of ``new`` is an array that stands for one; False if not."""
+    if isinstance(new, dict):
+        if not isinstance(current, dict):
+            return False
+        entries = new.items()
+    elif isinstance(new, (list, tuple)) and isinstance(current, list):
+        if len(new) > len(current):
+            return False
+        entries = enumerate(new)
+    else:
+        return False
+    for key, value in entries:
+        if isinstance(current, dict) and key not in current:
+            return False
+        old = current[key]
+        if isinstance(value, mx.array):
+            if not isinstance(old, mx.array):
+                return False
+            plan.append((current, key, value))
+        elif not (_is_nothing(value) and not isinstance(old, mx.array)) and not _plain_plan(
+            old, value, plan
+        ):
+            return False
+    return True
+
+
 def plan_parameters(root: Any, parameters: Any, strict: Any) -> Any:
     """What to write where so that ``root`` gets the arrays of the tree ``parameters``."""
+    plan: list = []
+    if _plain_plan(root, parameters, plan):
+        return plan
+    # Something is special, or wrong: the thorough way says what.
     sequences = (list, tuple)
     return _plan(root, parameters, strict, "update", "parameter", sequences, _decide_parameter)
 

@@ -17,6 +17,51 @@ def _is_floating(dtype: mx.Dtype) -> bool:
     return mx.issubdtype(dtype, mx.floating)
 
 
+def _entries(module: "Module", trainable: bool) -> dict[str, Any]:
+    frozen = module._no_grad if trainable else ()
+    found = {}
+    for key, value in module.items():
+        if key.startswith("_") or key in frozen:
+            continue
+        if isinstance(value, mx.array):
+            found[key] = value
+        elif isinstance(value, (dict, list)):
+            found[key] = _below(key, value, trainable, frozen)
+    return found
+
+
+def _below(name: str, value: Any, trainable: bool, frozen: Any) -> Any:
+    """What is inside an entry; {} for what is no array, nor holds any."""
+    if isinstance(value, mx.array):
+        return value
+    if isinstance(value, Module):
+        return _entries(value, trainable)
+    if not isinstance(value, (dict, list)):
+        return {}
+    if frozen:
+        named = [
+            (
+                key,
+                {} if f"{name}.{key}" in frozen else _below(f"{name}.{key}", v, trainable, frozen),
+            )
+            for key, v in (value.items() if isinstance(value, dict) else enumerate(value))
+        ]
+        return dict(named) if isinstance(value, dict) else [v for _, v in named]
+    if isinstance(value, dict):
+        return {k: _below(name, v, trainable, frozen) for k, v in value.items()}
+    return [_below(name, v, trainable, frozen) for v in value]
+
+
+def _parameters_of(module: "Module", trainable: bool) -> dict[str, Any]:
+    """As ``filter_and_map`` with the filters of parameters gives, in one walk: each step of a
+    training asks for it."""
+    name = "trainable_parameter_filter" if trainable else "valid_parameter_filter"
+    own = getattr(type(module), name)
+    if own is not getattr(Module, name):
+        return module.filter_and_map(own)
+    return _entries(module, trainable)
+
+
 class Module(dict):
     """What every layer and model derives from.
 
@@ -180,11 +225,11 @@ class Module(dict):
 
     def parameters(self) -> dict[str, Any]:
         """All arrays of this module and the modules in it, as a tree."""
-        return self.filter_and_map(self.valid_parameter_filter)
+        return _parameters_of(self, trainable=False)
 
     def trainable_parameters(self) -> dict[str, Any]:
         """The parameters that aren't frozen, as a tree."""
-        return self.filter_and_map(self.trainable_parameter_filter)
+        return _parameters_of(self, trainable=True)
 
     def children(self) -> dict[str, Any]:
         """The modules directly in this one, as a tree."""
