@@ -297,6 +297,41 @@ TEST(Tape, ErfInvIsTheInverse) {
   }
 }
 
+TEST(Tape, ErfInvInDoubleKeepsItsDigits) {
+  // One Newton step from the result, in more digits, moves it by units in its last place.
+  auto check = [](double x, Wide rest) {
+    std::vector<double> v{x};
+    double y = run_op<double>(EwOp::ErfInv, float64, float64, v, v)[0];
+    Wide off = x < 0.5 ? std::erf(Wide(y)) - Wide(x) : rest - std::erfc(Wide(y));
+    Wide step = off * 0.88622692545275801364908L * std::exp(Wide(y) * y);
+    EXPECT_LE(ulps(y, y - step), 8) << x;
+  };
+  for (double x = 1e-300; x < 0.5; x *= 7.3) check(x, 1 - Wide(x));
+  for (double rest = 0.5; rest > 2e-16; rest *= 0.83) check(1 - rest, 1 - Wide(1 - rest));
+  std::vector<double> edges{1, -1, 0, 1.5, kNan};
+  auto y = run_op<double>(EwOp::ErfInv, float64, float64, edges, edges);
+  EXPECT_EQ(y[0], kInf);
+  EXPECT_EQ(y[1], -kInf);
+  EXPECT_EQ(y[2], 0);
+  EXPECT_TRUE(std::isnan(y[3]) && std::isnan(y[4]));
+}
+
+TEST(Tape, PowerInDoubleIsNearlyRounded) {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<double> exponent(-700, 700), near(0.99, 1.01), far(-1000, 1000);
+  std::vector<double> x, y;
+  for (int i = 0; i < 3000; ++i) {
+    x.push_back(std::exp2(exponent(random))), y.push_back(far(random) / 1000);
+    x.push_back(near(random)), y.push_back(far(random) * 50);
+    x.push_back(-std::exp2(exponent(random) / 100)), y.push_back(std::rint(far(random) / 10));
+    x.push_back(4e-320 * i), y.push_back(far(random) / 300);
+  }
+  auto got = run_op<double>(EwOp::Power, float64, float64, x, y);
+  for (size_t i = 0; i < x.size(); ++i) {
+    ASSERT_LE(ulps(got[i], std::pow(Wide(x[i]), Wide(y[i]))), 1.01) << x[i] << ", " << y[i];
+  }
+}
+
 TEST(Tape, ExpIsFiniteUpToOverflow) {
   EXPECT_TRUE(std::isfinite(exp(array(88.5f)).item<float>()));
   EXPECT_TRUE(std::isfinite(exp(array(88.72f)).item<float>()));

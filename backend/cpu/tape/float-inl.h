@@ -3,7 +3,9 @@
 #include "backend/cpu/fast/io-inl.h"
 #include "backend/cpu/tape/kernels.h"
 #include "backend/cpu/tape/math-inl.h"
+#include "backend/cpu/tape/power-inl.h"
 #include "backend/cpu/tape/scalar.h"
+#include "backend/cpu/tape/special-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlx::core::cpu::HWY_NAMESPACE {

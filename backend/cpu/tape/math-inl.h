@@ -44,44 +44,78 @@ HWY_INLINE V Poly(D d, V x, std::initializer_list<double> high_first) {
   return p;
 }
 
+/** p 2^n, rounded once, for whole n that may lie beyond the exponents of T. */
+template <class D, class V>
+HWY_INLINE V Scale(D d, V p, V n) {
+  (void)d;
+  using T = hn::TFromD<D>;
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (sizeof(T) == 4) {
+    if constexpr (sizeof(V) == 64) return V{_mm512_scalef_ps(p.raw, n.raw)};
+    if constexpr (sizeof(V) == 32) return V{_mm256_scalef_ps(p.raw, n.raw)};
+    if constexpr (sizeof(V) == 16) return V{_mm_scalef_ps(p.raw, n.raw)};
+  } else {
+    if constexpr (sizeof(V) == 64) return V{_mm512_scalef_pd(p.raw, n.raw)};
+    if constexpr (sizeof(V) == 32) return V{_mm256_scalef_pd(p.raw, n.raw)};
+    if constexpr (sizeof(V) == 16) return V{_mm_scalef_pd(p.raw, n.raw)};
+  }
+#else
+  // In two factors, so that results near the largest number and subnormal ones come out right.
+  const hn::RebindToSigned<D> di;
+  const auto ni = hn::ConvertTo(di, n);
+  const auto half = hn::ShiftRight<1>(ni);
+  constexpr int kBits = sizeof(T) == 4 ? 23 : 52;
+  const auto bias = hn::Set(di, sizeof(T) == 4 ? 127 : 1023);
+  const V s1 = hn::BitCast(d, hn::ShiftLeft<kBits>(hn::Add(half, bias)));
+  const V s2 = hn::BitCast(d, hn::ShiftLeft<kBits>(hn::Add(hn::Sub(ni, half), bias)));
+  return hn::Mul(hn::Mul(p, s1), s2);
+#endif
+}
+
+/** x between two bounds; NaN stays, because Min and Max give their second argument then. */
+template <class D, class V>
+HWY_INLINE V Clamp(D d, V x, double lo, double hi) {
+  return hn::Max(Const(d, lo), hn::Min(Const(d, hi), x));
+}
+
+/** x - n ln 2 in double. */
+template <class W, class V>
+HWY_INLINE V LessLn2(W w, V x, V n) {
+  // The high part of ln 2 has 32 bits: its product with n is exact without a fused multiply too.
+  return hn::NegMulAdd(n, Const(w, 0x1.a39ef35793c76p-33),
+                       hn::NegMulAdd(n, Const(w, 0x1.62e42feep-1), x));
+}
+
+/** e^(x + low) in double; low is far below x. */
+template <class W, class V>
+HWY_INLINE V ExpSum(W w, V x, V low) {
+  const V c = Clamp(w, x, -746, 710);
+  const V n = hn::Round(hn::Mul(c, Const(w, 1.4426950408889634074)));
+  const V r = hn::Add(LessLn2(w, c, n), low);
+  const V p = Poly(
+      w, r,
+      {2.5110079917407737e-08, 2.763269466207279e-07, 2.7557240804190355e-06,
+       2.4801485333574577e-05, 0.00019841269890154013, 0.001388888895245379, 0.008333333333319561,
+       0.04166666666648757, 0.1666666666666668, 0.5000000000000019, 1.0, 1.0});
+  return Scale(w, p, n);
+}
+
 /**
- * e^x. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor polynomial (degree 7, or 13 in
- * double); 2^n in two factors, so that results near the largest number and subnormal ones come out
- * right.
+ * e^x. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial (Taylor's of degree 7, or in double
+ * one of degree 11 fitted to 2e-17).
  */
 template <class D, class V>
 HWY_INLINE V Exp(D d, V x) {
-  using T = hn::TFromD<D>;
-  constexpr bool single = sizeof(T) == 4;
-  const hn::RebindToSigned<D> di;
-  const V lo = Const(d, single ? -104.0 : -746.0), hi = Const(d, single ? 89.0 : 710.0);
-  const V c = hn::Min(hn::Max(x, lo), hi);
-  const V n = hn::Round(hn::Mul(c, Const(d, 1.4426950408889634074)));
-  V r, p;
-  if constexpr (single) {
-    r = hn::NegMulAdd(n, Const(d, 0.693359375), c);
-    r = hn::NegMulAdd(n, Const(d, -2.12194440054690583e-4), r);
-    p = Const(d, 1.0 / 5040);
-    for (double k : {1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0})
-      p = hn::MulAdd(p, r, Const(d, k));
+  if constexpr (sizeof(hn::TFromD<D>) == 8) {
+    return ExpSum(d, x, hn::Zero(d));
   } else {
-    // The high part of ln 2 has 32 bits: its product with n is exact without a fused multiply too.
-    r = hn::NegMulAdd(n, Const(d, 0x1.62e42feep-1), c);
-    r = hn::NegMulAdd(n, Const(d, 0x1.a39ef35793c76p-33), r);
-    p = Const(d, 1.0 / 6227020800.0);
-    for (double k : {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
-                     1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0}) {
-      p = hn::MulAdd(p, r, Const(d, k));
-    }
+    const V c = Clamp(d, x, -104, 89);
+    const V n = hn::Round(hn::Mul(c, Const(d, 1.4426950408889634074)));
+    V r = hn::NegMulAdd(n, Const(d, 0.693359375), c);
+    r = hn::NegMulAdd(n, Const(d, -2.12194440054690583e-4), r);
+    const V p = Poly(d, r, {1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0});
+    return Scale(d, p, n);
   }
-  const auto ni = hn::ConvertTo(di, n);
-  const auto half = hn::ShiftRight<1>(ni);
-  constexpr int kBits = single ? 23 : 52;
-  const auto bias = hn::Set(di, single ? 127 : 1023);
-  const V s1 = hn::BitCast(d, hn::ShiftLeft<kBits>(hn::Add(half, bias)));
-  const V s2 = hn::BitCast(d, hn::ShiftLeft<kBits>(hn::Add(hn::Sub(ni, half), bias)));
-  p = hn::Mul(hn::Mul(p, s1), s2);
-  return hn::IfThenElse(hn::Eq(x, x), p, x);
 }
 
 template <class D, class V>
@@ -92,15 +126,18 @@ HWY_INLINE V Sigmoid(D d, V x) {
   return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
 }
 
+/** y, a logarithm of x made for positive finite numbers, and what others give. */
 template <class D, class V>
-HWY_INLINE V Log(D d, V x) {
-  const V y = hn::Log(d, x);
-  // Highway's logarithm is for positive finite numbers.
+HWY_INLINE V LogEdges(D d, V x, V y) {
   const V zero = hn::Zero(d);
   const V inf = Const(d, HUGE_VAL);
   V r = hn::IfThenElse(hn::Eq(x, zero), hn::Neg(inf), y);
   r = hn::IfThenElse(hn::Eq(x, inf), inf, r);
   return hn::IfThenElse(hn::Ge(x, zero), r, Const(d, NAN));
+}
+template <class D, class V>
+HWY_INLINE V Log(D d, V x) {
+  return LogEdges(d, x, hn::Log(d, x));
 }
 
 // The value of a lane depends on that lane alone, so that bits do not depend on where an array is
@@ -148,34 +185,6 @@ HWY_INLINE V Cos(D d, V x) {
   } else {
     return Patch(d, hn::Not(hn::Lt(hn::Abs(x), Const(d, 5000))), hn::Cos(d, x), x, x,
                  [](T v, T) { return std::cos(v); });
-  }
-}
-
-/**
- * float: x + x Q(x^2) below one, 1 - e^-R(|x|) above, where R = -log erfc; polynomials fitted to
- * 1e-9 relative.
- */
-template <class D, class V>
-HWY_INLINE V Erf(D d, V x) {
-  using T = hn::TFromD<D>;
-  if constexpr (sizeof(T) == 8) {
-    return Map(d, x, x, [](T v, T) { return std::erf(v); });
-  } else {
-    const V one = Const(d, 1), s = hn::Mul(x, x);
-    const V near = hn::MulAdd(
-        x,
-        Poly(d, s,
-             {7.853849820094183e-05, -0.0008010190213099122, 0.00518832728266716,
-              -0.026853810995817184, 0.1128358542919159, -0.3761262595653534, 0.12837916612625122}),
-        x);
-    const V a = hn::Min(hn::Abs(x), Const(d, 4));
-    const V tail = Poly(d, a,
-                        {-2.1213330114733253e-07, 2.47549032792449e-05, -0.00046036182902753353,
-                         0.004270649515092373, -0.025348952040076256, 0.10860663652420044,
-                         0.6330657005310059, 1.1296494007110596, -0.00020206780754961073});
-    const V far = hn::CopySign(hn::Sub(one, vm::Exp(d, hn::Neg(tail))), x);
-    const V r = hn::IfThenElse(hn::Lt(hn::Abs(x), one), near, far);
-    return hn::IfThenElse(hn::Eq(x, x), r, x);
   }
 }
 
@@ -261,6 +270,14 @@ HWY_INLINE V InDouble(D d, V x, V y, const F& f) {
   }
 }
 
+/** k < 2^52 as a vector of double w: without an instruction that not every target has. */
+template <class W, class K>
+HWY_INLINE hn::Vec<W> SmallWhole(W w, K k) {
+  const hn::RebindToUnsigned<W> wu;
+  const auto magic = hn::Set(wu, 0x4330000000000000u);  // 2^52
+  return hn::Sub(hn::BitCast(w, hn::Or(k, magic)), Const(w, 4503599627370496.0));
+}
+
 /** r, but x itself where |x| is so small that f(x) = x to the last digit: -0 stays, too. */
 template <class D, class V>
 HWY_INLINE V SmallIsItself(D d, V x, V r) {
@@ -293,6 +310,16 @@ HWY_INLINE V ArcTan(D d, V x) {
   return SmallIsItself(d, x, y);
 }
 
+/** Of a vector of double between zero and one, to 1e-10: for results in float32. */
+template <class W, class V>
+HWY_INLINE V ArcTanShort(W w, V t) {
+  return hn::Mul(t, Poly(w, hn::Mul(t, t),
+                         {-0.0006633954571104787, 0.00473248419342192, -0.015828322749149415,
+                          0.033826218952786875, -0.05395668057137172, 0.07228278345377252,
+                          -0.08974171958363882, 0.11091922963683302, -0.14283813255743194,
+                          0.19999901102171555, -0.3333333129088999, 0.9999999999293037}));
+}
+
 /** The angle of (y, x): from the smaller over the larger, then by octants; libm where it is
  * special.
  */
@@ -302,7 +329,13 @@ HWY_INLINE V ArcTan2(D d, V y, V x) {
   const V r = InDouble(d, y, x, [](auto w, auto b, auto a) HWY_ATTR {
     const auto ay = hn::Abs(b), ax = hn::Abs(a);
     const auto steep = hn::Gt(ay, ax);
-    const auto t = ArcTanPositive(w, hn::Div(hn::Min(ay, ax), hn::Max(ay, ax)));
+    const auto ratio = hn::Div(hn::Min(ay, ax), hn::Max(ay, ax));
+    auto t = ratio;
+    if constexpr (sizeof(T) == 4) {
+      t = ArcTanShort(w, ratio);
+    } else {
+      t = ArcTanPositive(w, ratio);
+    }
     auto angle = hn::IfThenElse(steep, hn::Sub(Const(w, 1.5707963267948966), t), t);
     angle =
         hn::IfThenElse(hn::Lt(a, hn::Zero(w)), hn::Sub(Const(w, 3.141592653589793), angle), angle);
@@ -328,36 +361,51 @@ HWY_INLINE V Tan(D d, V x) {
                [](T v, T) { return std::tan(v); });
 }
 
-/** e^v / 2 of double v >= 0: without overflow before the result has one; v - 1 is exact. */
-template <class W, class V>
-HWY_INLINE V HalfExp(W w, V v) {
-  const V one = Const(w, 1);
-  const auto large = hn::Gt(v, one);
-  const V e = vm::Exp(w, hn::IfThenElse(large, hn::Sub(v, one), v));
-  return hn::Mul(e, hn::IfThenElse(large, Const(w, 1.3591409142295225), Const(w, 0.5)));
+/**
+ * (e^v + sign e^-v) / 2 of double v >= 0. v = n ln 2 + r, and from e^r = even + odd also e^-r =
+ * even - odd: one polynomial serves both, and near zero nothing cancels. T: what the result is for.
+ */
+template <int sign, class T, class W, class V>
+HWY_INLINE V HalfSum(W w, V v) {
+  const V c = hn::Min(Const(w, 710.6), v);  // e^710.6 / 2 is infinite
+  const V n = hn::Round(hn::Mul(c, Const(w, 1.4426950408889634074)));
+  const V r = LessLn2(w, c, n), s = hn::Mul(r, r);
+  V even, odd;
+  if constexpr (sizeof(T) == 4) {
+    even =
+        Poly(w, s,
+             {0.0013948621513722001, 0.041666217670680745, 0.5000000107962946, 0.9999999999594448});
+    odd = Poly(
+        w, s,
+        {0.00019907617264692965, 0.008333283466687807, 0.16666666786568177, 0.999999999995496});
+  } else {
+    even = Poly(w, s,
+                {2.0925065807406806e-09, 2.7557239353868e-07, 2.480158736705537e-05,
+                 0.0013888888888861344, 0.04166666666666672, 0.5, 1.0});
+    odd = Poly(w, s,
+               {1.6091245683609562e-10, 2.5052055147537356e-08, 2.755731926762317e-06,
+                0.0001984126984125148, 0.008333333333333337, 0.16666666666666666, 1.0});
+  }
+  odd = hn::Mul(odd, r);
+  // A quarter of the powers: n is 1025 at most.
+  const V one = Const(w, 1), two = Const(w, 2);
+  const V up = Scale(w, one, hn::Sub(n, two)), down = Scale(w, one, hn::Sub(hn::Neg(n), two));
+  const V sum = hn::Add(up, down), difference = hn::Sub(up, down);
+  const V quarter = sign > 0 ? hn::MulAdd(even, sum, hn::Mul(odd, difference))
+                             : hn::MulAdd(even, difference, hn::Mul(odd, sum));
+  return hn::Add(quarter, quarter);
 }
 
 template <class D, class V>
 HWY_INLINE V Cosh(D d, V x) {
-  return InDouble(d, hn::Abs(x), [](auto w, auto v) HWY_ATTR {
-    const auto half = HalfExp(w, v);
-    return hn::Add(half, hn::Div(Const(w, 0.25), half));
-  });
+  return InDouble(d, hn::Abs(x),
+                  [](auto w, auto v) HWY_ATTR { return HalfSum<1, hn::TFromD<D>>(w, v); });
 }
 template <class D, class V>
 HWY_INLINE V Sinh(D d, V x) {
-  using T = hn::TFromD<D>;
-  const V r = InDouble(d, hn::Abs(x), [](auto w, auto v) HWY_ATTR {
-    // For float32 what is lost near zero does not count.
-    const auto half = HalfExp(w, v);
-    if constexpr (sizeof(T) == 4) return hn::Sub(half, hn::Div(Const(w, 0.25), half));
-    // (e^v - 1 + (e^v - 1) / e^v) / 2 keeps its digits.
-    const auto u = vm::Expm1(w, hn::Min(v, Const(w, 30)));
-    const auto near = hn::Mul(Const(w, 0.5), hn::Add(u, hn::Div(u, hn::Add(u, Const(w, 1)))));
-    return hn::IfThenElse(hn::Gt(v, Const(w, 22)), half, near);
-  });
-  const V y = hn::IfThenElse(hn::Eq(x, x), hn::CopySign(r, x), x);
-  return SmallIsItself(d, x, y);
+  const V r = InDouble(d, hn::Abs(x),
+                       [](auto w, auto v) HWY_ATTR { return HalfSum<-1, hn::TFromD<D>>(w, v); });
+  return SmallIsItself(d, x, hn::CopySign(r, x));
 }
 template <class D, class V>
 HWY_INLINE V ArcSinh(D d, V x) {
@@ -388,8 +436,15 @@ HWY_INLINE V ArcTanh(D d, V x) {
   const V r = InDouble(d, a, [](auto w, auto v) HWY_ATTR {
     const auto one = Const(w, 1);
     if constexpr (sizeof(T) == 4) {
-      const auto q = hn::Div(hn::Add(one, v), hn::Sub(one, v));
-      return hn::Mul(Const(w, 0.5), vm::Log(w, q));
+      // (1 + v) / (1 - v) = 2^k (1 + s) / (1 - s): a series in s, which is 0.2 at most.
+      const hn::RebindToUnsigned<decltype(w)> wu;
+      const auto a = hn::Add(one, v), b = hn::Sub(one, v);
+      const auto ratio = hn::Sub(hn::BitCast(wu, a), hn::BitCast(wu, b));
+      const auto k = hn::ShiftRight<52>(hn::Add(ratio, hn::Set(wu, uint64_t{1} << 51)));
+      const auto near = hn::BitCast(w, hn::Add(hn::BitCast(wu, b), hn::ShiftLeft<52>(k)));
+      const auto s = hn::Div(hn::Sub(a, near), hn::Add(a, near)), z = hn::Mul(s, s);
+      const auto series = Poly(w, z, {1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1.0});
+      return hn::MulAdd(SmallWhole(w, k), Const(w, 0.34657359027997264), hn::Mul(s, series));
     }
     const auto q = hn::Div(hn::Add(v, v), hn::Sub(one, v));
     return hn::Mul(Const(w, 0.5), vm::Log1p(w, q));
@@ -397,51 +452,6 @@ HWY_INLINE V ArcTanh(D d, V x) {
   const V inf = hn::IfThenElse(hn::Eq(a, Const(d, 1)), Const(d, HUGE_VAL), r);
   const V y = hn::IfThenElse(hn::Le(a, Const(d, 1)), hn::CopySign(inf, x), Const(d, NAN));
   return SmallIsItself(d, x, y);
-}
-
-/** Logarithms to other bases: exact for powers of two, and in float32 for powers of ten. */
-template <class D, class V>
-HWY_INLINE V Log2(D d, V x) {
-  if constexpr (sizeof(hn::TFromD<D>) == 8) {
-    return Map(d, x, x, [](double v, double) { return std::log2(v); });
-  } else {
-    return InDouble(d, x, [](auto w, auto v) HWY_ATTR {
-      return hn::Mul(vm::Log(w, v), Const(w, 1.4426950408889634));
-    });
-  }
-}
-template <class D, class V>
-HWY_INLINE V Log10(D d, V x) {
-  return InDouble(d, x, [](auto w, auto v) HWY_ATTR {
-    return hn::Mul(vm::Log(w, v), Const(w, 0.4342944819032518));
-  });
-}
-
-/** x - y floor(x / y), exactly.
- */
-template <class D, class V>
-HWY_INLINE V Remainder(D d, V x, V y) {
-  using T = hn::TFromD<D>;
-  if constexpr (sizeof(T) == 8) {
-    return Map(d, x, y, [](T a, T b) { return scalar::remainder(a, b); });
-  } else {
-    const V r = InDouble(d, x, y, [](auto w, auto a, auto b) HWY_ATTR {
-      const auto q = hn::Floor(hn::Div(a, b));
-      auto rest = hn::NegMulAdd(q, b, a);
-      const auto zero = hn::Zero(w);
-      // A quotient that was rounded up to the next whole number.
-      const auto wrong = hn::Lt(hn::Mul(rest, b), zero);
-      rest = hn::IfThenElse(wrong, hn::Add(rest, b), rest);
-      return rest;
-    });
-    const V ratio = hn::Abs(hn::Div(x, y));
-    const auto plain = hn::And(hn::Lt(ratio, Const(d, 1e8)), hn::Lt(hn::Abs(y), Const(d, 1e30)));
-    // Nothing left has the sign of x.
-    const V zero = hn::Zero(d);
-    const V signed_r = hn::IfThenElse(hn::Eq(r, zero), hn::CopySign(zero, x), r);
-    return Patch(d, hn::Not(plain), signed_r, x, y,
-                 [](T a, T b) { return scalar::remainder(a, b); });
-  }
 }
 
 template <class D, class V>
@@ -472,52 +482,6 @@ HWY_INLINE V LogAddExp(D d, V x, V y) {
   const V sum = hn::Add(x, y);
   const V whole = hn::IfThenElse(hn::Eq(hn::Abs(hi), Const(d, HUGE_VAL)), hi, r);
   return hn::IfThenElse(hn::And(hn::Eq(x, x), hn::Eq(y, y)), whole, sum);
-}
-
-/** x^y of positive finite x and finite y. */
-template <class D, class V>
-HWY_INLINE V PowPositive(D d, V x, V y) {
-  using T = hn::TFromD<D>;
-  if constexpr (sizeof(T) == 8) {
-    return Map(d, x, y, [](T a, T b) { return std::pow(a, b); });
-  } else {
-    // In double, whose errors vanish in the last rounding.
-    const hn::Half<D> h;
-    const hn::RepartitionToWide<D> w;
-    const auto part = [&](auto a, auto b) {
-      const auto p = hn::Mul(hn::PromoteTo(w, b), hn::Log(w, hn::PromoteTo(w, a)));
-      return hn::DemoteTo(h, vm::Exp(w, p));
-    };
-    return hn::Combine(d, part(hn::UpperHalf(h, x), hn::UpperHalf(h, y)),
-                       part(hn::LowerHalf(h, x), hn::LowerHalf(h, y)));
-  }
-}
-
-/** Squares exactly; libm where an argument is special. */
-template <class D, class V>
-HWY_INLINE V Pow(D d, V x, V y) {
-  using T = hn::TFromD<D>;
-  const V inf = Const(d, HUGE_VAL), zero = hn::Zero(d);
-  const auto square = hn::Eq(y, Const(d, 2));
-  const V squared = hn::Mul(x, x);
-  if (hn::AllTrue(d, square)) return squared;
-  const V a = hn::Abs(x);
-  V r;
-  if constexpr (sizeof(T) == 8) {
-    r = PowPositive(d, x, y);
-  } else {
-    r = PowPositive(d, a, y);
-    // Negative bases: whole exponents only, odd ones keep the sign.
-    const V half = hn::Mul(y, Const(d, 0.5));
-    const auto whole = hn::Eq(hn::Floor(y), y);
-    const auto even = hn::Eq(hn::Floor(half), half);
-    const V signed_r = hn::IfThenElse(whole, hn::IfThenElse(even, r, hn::Neg(r)), Const(d, NAN));
-    r = hn::IfThenElse(hn::Lt(x, zero), signed_r, r);
-    const auto plain = hn::And(hn::And(hn::Gt(a, zero), hn::Lt(a, inf)), hn::Lt(hn::Abs(y), inf));
-    r = Patch(d, hn::Not(hn::Or(plain, square)), r, x, y,
-              [](T b, T e) { return static_cast<T>(std::pow(b, e)); });
-  }
-  return hn::IfThenElse(square, squared, r);
 }
 
 }  // namespace
