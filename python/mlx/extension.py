@@ -71,6 +71,7 @@ class CMakeBuild(build_ext):
             f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={target}",
             f"-DCMAKE_BUILD_TYPE={'Debug' if debug else 'Release'}",
             "-DBUILD_SHARED_LIBS=ON",
+            "-DCMAKE_BUILD_RPATH=$ORIGIN",  # libraries of the project lie beside the module
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-DMLX_DIR={cmake_root() / 'share' / 'cmake' / 'MLX'}",
         ]
@@ -89,3 +90,15 @@ class CMakeBuild(build_ext):
             build_arguments += ["--parallel", str(self.parallel or os.cpu_count() or 1)]
         subprocess.run(["cmake", ext.sourcedir, *arguments], cwd=build, check=True)
         subprocess.run(["cmake", "--build", ".", *build_arguments], cwd=build, check=True)
+
+    def copy_extensions_to_source(self) -> None:
+        """With ``--inplace``: the module, and the libraries that were built beside it."""
+        super().copy_extensions_to_source()
+        build_py = self.get_finalized_command("build_py")
+        for ext in self.extensions:
+            if not isinstance(ext, CMakeExtension):
+                continue
+            source = Path(build_py.get_package_dir(ext.name.rpartition(".")[0]))
+            built = Path(self.build_lib, *ext.name.split(".")[:-1])
+            for file in [*built.glob("*.so"), *built.glob("*.dylib")]:
+                shutil.copy2(file, source / file.name)
