@@ -4,6 +4,8 @@
 #include <typeinfo>
 
 #include "check.h"
+#include "mlx/backend/common/utils.h"
+#include "mlx/backend/cpu/encoder.h"
 #include "mlx/fast_primitives.h"
 #include "mlx/primitives.h"
 
@@ -164,6 +166,26 @@ class Halves : public mx::fast::Custom {
   const char* name() const override { return "Halves"; }
 };
 
+// With strides and an encoder, as MLX's guide for extensions does it.
+class Strided : public mx::Primitive {
+ public:
+  explicit Strided(mx::Stream stream) : Primitive(stream) {}
+  void eval_cpu(const Arrays& inputs, Arrays& outputs) override {
+    const array& x = inputs[0];
+    array& out = outputs[0];
+    out.set_data(mx::allocator::malloc(out.nbytes()));
+    auto& encoder = mx::cpu::get_command_encoder(stream());
+    encoder.set_input_array(x);
+    encoder.set_output_array(out);
+    encoder.dispatch([from = x.data<float>(), to = out.data<float>(), size = out.size(),
+                      shape = x.shape(), strides = x.strides()] {
+      for (size_t i = 0; i < size; ++i) to[i] = 2.0f * from[mx::elem_to_loc(i, shape, strides)];
+    });
+  }
+  void eval_gpu(const Arrays& inputs, Arrays& outputs) override { eval_cpu(inputs, outputs); }
+  const char* name() const override { return "Strided"; }
+};
+
 static void primitives() {
   mx::Stream s = mx::default_stream(mx::Device::cpu);
   array x({1.0f, 4.0f, 9.0f});
@@ -173,6 +195,9 @@ static void primitives() {
   same(scaled(x), 3.0f * x, "a primitive of one's own");
   same(mx::grad(One([&](const array& v) { return mx::sum(scaled(v)); }))(x), mx::full({3}, 3.0f),
        "its gradient");
+  array turned = mx::transpose(mx::reshape(mx::arange(6, mx::float32), {2, 3}));
+  same(array({3, 2}, mx::float32, std::make_shared<Strided>(s), {turned}), 2.0f * turned,
+       "an encoder and strides");
   throws([&] { mx::vmap(scaled)(mx::ones({2, 3})); }, "it has no vmap");
 
   auto halves = [&](const array& v) {
