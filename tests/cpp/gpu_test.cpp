@@ -238,7 +238,7 @@ TEST_F(EmulatedGpu, CompiledFunctionsAndGradientsRunThere) {
   auto grad_of = [&](Device d) {
     StreamContext context(d);
     auto f = compile([&](const Arrays& in) {
-      return Arrays{grad([&](const Arrays& a) { return loss(a); }, {1})(in)[0]};
+      return Arrays{grad([&](const Arrays& a) { return loss(a); }, 1)(in)[0]};
     });
     array g = f({x, w})[0];
     eval(g);
