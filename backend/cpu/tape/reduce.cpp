@@ -100,7 +100,7 @@ class Reduction {
     // those of a run are float32.
     const Lane& in = space_.lanes[0];
     const bool in_place = bare_ && in.linear && reducer_op_ != ReduceOp::Prod;
-    int64_t w = space_.inner(), tile = program_.tile() * (in_place ? 4 : 1);
+    int64_t w = space_.inner(), tile = program_.tile() * (in_place ? 8 : 1);
     const bool far = in_place && space_.size >= kFarElements;
     int64_t tiles = ceil_div(w, tile);
     int64_t units = n_reduced_ * tiles;  // tiles of one output
