@@ -123,10 +123,40 @@ A scan_range(const T* in, T* out, size_t row_n, size_t begin, size_t end, A carr
   return carry;
 }
 
+/** A row of one segment, without the copies that segments need; the same additions. */
+template <class O, typename T, typename A>
+void scan_short(const T* in, T* out, size_t n, const Scan& p) {
+  const bool exclusive = !p.inclusive();
+  const ptrdiff_t step = p.reverse() ? -1 : 1;
+  if (p.reverse()) in += n - 1, out += n - 1;
+  A sum = A(*in);
+  if (exclusive) {
+    // in and out may be the same memory: the next value is read before its place is written.
+    *out = T(O::identity());
+    for (size_t i = 1; i < n; ++i) {
+      in += step, out += step;
+      const A next = A(*in);
+      *out = T(O::apply(O::identity(), sum));
+      sum = O::apply(sum, next);
+    }
+    return;
+  }
+  *out = T(O::apply(O::identity(), sum));
+  for (size_t i = 1; i < n; ++i) {
+    in += step, out += step;
+    sum = O::apply(sum, A(*in));
+    *out = T(O::apply(O::identity(), sum));
+  }
+}
+
 template <class O, typename T, typename A>
 void scan_rows(const T* in, T* out, size_t rows, size_t n, const Scan& p) {
   if (n < 4 * kChunk || rows >= 8) {
     parallel_range(rows, std::max<size_t>(1, kChunk / n), [&](size_t begin, size_t end) {
+      if (n <= kSegment) {
+        for (size_t r = begin; r < end; ++r) scan_short<O, T, A>(in + r * n, out + r * n, n, p);
+        return;
+      }
       for (size_t r = begin; r < end; ++r) {
         scan_range<O, T, A>(in + r * n, out + r * n, n, 0, n, O::identity(), p, true);
       }

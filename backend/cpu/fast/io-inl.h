@@ -86,12 +86,21 @@ HWY_INLINE void store(VF v, DF d, float16_t* p) {
 /** The first n < Lanes(d) values of p, zeros after them; reads nothing beyond. */
 template <class D, class T>
 HWY_INLINE hn::Vec<D> load_n(D d, const T* p, size_t n) {
+#if HWY_TARGET <= HWY_AVX2
+  // Masked accesses of these targets leave what is masked off alone.
+  if constexpr (std::is_same_v<T, hn::TFromD<D>>) return hn::MaskedLoad(hn::FirstN(d, n), d, p);
+#endif
   alignas(64) T lanes[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)] = {};
   std::memcpy(static_cast<void*>(lanes), p, n * sizeof(T));
   return load(d, lanes);
 }
 template <class D, class T>
 HWY_INLINE void store_n(hn::Vec<D> v, D d, T* p, size_t n) {
+#if HWY_TARGET <= HWY_AVX2
+  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
+    return hn::BlendedStore(v, hn::FirstN(d, n), d, p);
+  }
+#endif
   alignas(64) T lanes[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)];
   store(v, d, lanes);
   std::memcpy(static_cast<void*>(p), lanes, n * sizeof(T));

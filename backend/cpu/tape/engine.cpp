@@ -16,7 +16,7 @@ constexpr int64_t kChunk = 32 * 1024;  // elements that one thread takes at a ti
 
 void run_map(const Program& program, const Space& space) {
   bool linear = true;
-  for (const auto& lane : space.lanes) linear &= lane.linear || lane.scalar;
+  for (const auto& lane : space.lanes) linear &= lane.linear || lane.scalar || lane.period > 0;
   // Long rows are cut at their ends, so that tiles can be read in place; short ones are packed.
   int64_t row = !linear && space.inner() >= 128 ? space.inner() : space.size;
   auto work = [&](int64_t begin, int64_t end) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 
@@ -70,7 +71,13 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
   slots_ = 0;
   input_slot_.assign(n_inputs, -1);
   for (size_t in = 0; in < n_inputs; ++in) {
-    if (!space.lanes[in].linear) input_slot_[in] = slots_++;
+    const Lane& lane = space.lanes[in];
+    if (lane.period > 0) {
+      input_slot_[in] = static_cast<int>(period_bytes_ / 64);  // where its copies are
+      period_bytes_ += (static_cast<size_t>(tile_ + lane.period) * lane.itemsize + 63) / 64 * 64;
+    } else if (!lane.linear) {
+      input_slot_[in] = slots_++;
+    }
   }
   std::vector<int> free_slots, slot(n_values, -1);
   for (int i = 0; i < end; ++i) {
@@ -104,10 +111,21 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
 
 Program::Context Program::context(int64_t n) const {
   Context c;
-  c.memory = thread_scratch(slot_bytes_ * std::max(slots_, 1));
+  const size_t slots = slot_bytes_ * std::max(slots_, 1);
+  c.memory = thread_scratch(slots + period_bytes_);
+  c.periods = c.memory + slots;
   c.values.resize(tape_.inputs.size() + tape_.instrs.size());
   for (size_t in = 0; in < input_slot_.size(); ++in) {
     const Lane& lane = space_.lanes[in];
+    if (lane.period > 0) {
+      char* where = c.periods + input_slot_[in] * 64;
+      const int64_t need = std::min(n, tile_) + lane.period;
+      for (int64_t i = 0; i < need; i += lane.period) {
+        std::memcpy(where + i * lane.itemsize, lane.base,
+                    std::min(lane.period, need - i) * lane.itemsize);
+      }
+      continue;
+    }
     if (!lane.scalar) continue;
     char* where = c.memory + input_slot_[in] * slot_bytes_;
     splat(where, lane.base, lane.itemsize, std::min(n, tile_));
@@ -127,6 +145,10 @@ const char* Program::run(Context& c, int64_t begin, int64_t n) const {
   for (size_t in = 0; in < n_inputs; ++in) {
     const Lane& lane = space_.lanes[in];
     if (lane.scalar) continue;
+    if (lane.period > 0) {
+      c.values[in] = c.periods + input_slot_[in] * 64 + begin % lane.period * lane.itemsize;
+      continue;
+    }
     c.values[in] = lane.linear
                        ? lane.base + begin * lane.itemsize
                        : fetch(space_, lane, begin, n, c.memory + input_slot_[in] * slot_bytes_);

@@ -24,6 +24,7 @@ class Program {
   /** Per thread and run: scratch with the scalar operands spread out, enough for tiles up to n. */
   struct Context {
     char* memory;
+    char* periods = nullptr;
     std::vector<const char*> values;  // where each value's tile lies
   };
   Context context(int64_t n) const;
@@ -49,6 +50,7 @@ class Program {
   const Space& space_;
   int64_t tile_;
   size_t slot_bytes_;
+  size_t period_bytes_ = 0;  // copies of shared rows, after the slots
   int slots_;
   std::vector<Step> steps_;
   std::vector<Store> stores_;    // outputs that a step could not write in place

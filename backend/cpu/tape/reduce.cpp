@@ -157,7 +157,11 @@ class Reduction {
     int64_t w = space_.inner();
     // Short rows that follow each other are packed: the dimension before the inner one is reduced,
     // for otherwise the two would be one (or the operands do not allow it: then rows go singly).
+    // A few rows without anything to compute are read where they lie.
+    const Lane& in = space_.lanes[0];
+    bool bare_rows = bare_ && in.strides[inner_] == in.itemsize && reduced_.size() == 1;
     bool pack = w < kShortRow && inner_ > 0 && !kept(inner_ - 1);
+    if (pack && bare_rows && w >= 8 && n_reduced_ <= 64) pack = false;
     int64_t last = pack ? space_.shape[inner_ - 1] : 1;
     int64_t width = pack ? w : std::min(w, program_.tile());
     int64_t blocks = pack ? 1 : ceil_div(w, width);
@@ -170,11 +174,10 @@ class Reduction {
     // Packed rows have an accumulator each, and meet at the end.
     size_t acc_row = static_cast<size_t>(group * width) * reducer_.acc_bytes;
     // Nothing to compute first: rows are read where they lie, eight at a time.
-    const Lane& in = space_.lanes[0];
     bool direct = !pack && bare_ && in.strides[inner_] == in.itemsize && reduced_.size() == 1;
 
-    auto fold = [&](char* acc, int64_t k, int64_t block, int64_t begin, int64_t end) {
-      auto context = program_.context(program_.tile());
+    auto fold = [&](Program::Context& context, char* acc, int64_t k, int64_t block, int64_t begin,
+                    int64_t end) {
       int64_t n = std::min(width, w - block * width);
       if (direct) {
         int64_t stride = in.strides[reduced_[0]];
@@ -182,7 +185,7 @@ class Reduction {
             in.base + spread(kept_, k, in.strides) + begin * stride + block * width * in.itemsize;
         int64_t u = begin;
         for (; u + 8 <= end; u += 8, from += 8 * stride) reducer_.fold8(acc, from, stride, n);
-        for (; u < end; ++u, from += stride) reducer_.fold(acc, from, n);
+        if (u < end) reducer_.fold_few(acc, from, stride, n, end - u);
         return;
       }
       for (int64_t u = begin; u < end; ++u) {
@@ -204,10 +207,11 @@ class Reduction {
     if (pieces == 1) {
       int64_t per_chunk = std::max<int64_t>(1, kJob / std::max<int64_t>(1, n_reduced_ * width));
       parallel_range(n_kept_ * blocks, per_chunk, [&](int64_t begin, int64_t end) {
+        auto context = program_.context(program_.tile());
         std::vector<char> acc(acc_row);
         for (int64_t j = begin; j < end; ++j) {
           reducer_.identity(acc.data(), group * width);
-          fold(acc.data(), j / blocks, j % blocks, 0, units);
+          fold(context, acc.data(), j / blocks, j % blocks, 0, units);
           finish(acc.data(), j / blocks, j % blocks);
         }
       });
@@ -218,7 +222,9 @@ class Reduction {
       int64_t j = job / pieces, piece = job % pieces;
       char* acc = partial.data() + job * acc_row;
       reducer_.identity(acc, group * width);
-      fold(acc, j / blocks, j % blocks, piece * per_job, std::min(units, (piece + 1) * per_job));
+      auto context = program_.context(program_.tile());
+      fold(context, acc, j / blocks, j % blocks, piece * per_job,
+           std::min(units, (piece + 1) * per_job));
     });
     for (int64_t j = 0; j < n_kept_ * blocks; ++j) {
       char* first = partial.data() + j * pieces * acc_row;

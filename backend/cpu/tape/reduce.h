@@ -21,6 +21,8 @@ struct Reducer {
   /** acc[j] = op(acc[j], x[j], x[j + stride], ..., 8 rows), the rows as a tree first; stride in
    * bytes */
   void (*fold8)(void* acc, const void* x, int64_t stride, int64_t n);
+  /** The same of up to 8 rows, one after the other. */
+  void (*fold_few)(void* acc, const void* x, int64_t stride, int64_t n, int64_t rows);
   /** acc[r] = op of the row of w elements at x + r * w, for rows r < m */
   void (*rows)(void* acc, const void* x, int64_t m, int64_t w);
   /** acc[j] = op(acc[j], other[j]) */

@@ -156,6 +156,37 @@ struct Loops {
     std::fill_n(static_cast<A*>(acc), n, Op::template identity<A>());
   }
 
+  /** v with the last n < L values. */
+  template <class D, class V>
+  static HWY_INLINE V with_rest(D d, V v, const T* x, int64_t n) {
+    const auto some = hn::FirstN(d, static_cast<size_t>(n));
+    const auto rest = hn::IfThenElse(some, load_n(d, x, static_cast<size_t>(n)),
+                                     hn::Set(d, Op::template identity<F>()));
+    return Op::vec(d, v, rest);
+  }
+
+  /** The lanes of v as a tree, in double. */
+  template <class D, class V>
+  static HWY_INLINE A across(D d, V v) {
+    if constexpr (sizeof(F) == 4) {
+      const hn::Half<D> h;
+      const hn::RepartitionToWide<D> w;
+      return halves(w, Op::vec(w, hn::PromoteTo(w, hn::LowerHalf(h, v)),
+                               hn::PromoteTo(w, hn::UpperHalf(h, v))));
+    } else {
+      return halves(d, v);
+    }
+  }
+  template <class D, class V>
+  static HWY_INLINE A halves([[maybe_unused]] D d, V v) {
+    if constexpr (hn::MaxLanes(D()) == 1) {
+      return hn::GetLane(v);
+    } else {
+      const hn::Half<D> h;
+      return halves(h, Op::vec(h, hn::LowerHalf(h, v), hn::UpperHalf(h, v)));
+    }
+  }
+
   template <bool kFar>
   static void run(void* acc, const void* in, int64_t n) {
     A& a = *static_cast<A*>(acc);
@@ -174,14 +205,17 @@ struct Loops {
           v3 = Op::vec(d, v3, load(d, x + i + 3 * L));
         }
         for (; i + L <= n; i += L) v0 = Op::vec(d, v0, load(d, x + i));
+        if (i < n) v1 = with_rest(d, v1, x + i, n - i);
         v0 = Op::vec(d, Op::vec(d, v0, v1), Op::vec(d, v2, v3));
-        alignas(64) F lanes[HWY_MAX_BYTES / sizeof(F)];
-        hn::Store(v0, d, lanes);
-        A partial = lanes[0];
-        for (int64_t l = 1; l < L; ++l) partial = Op::apply(partial, static_cast<A>(lanes[l]));
-        a = Op::apply(a, partial);
+        a = Op::apply(a, across(d, v0));
+      } else if (n >= 4) {
+        auto v = hn::Set(d, Op::template identity<F>());
+        for (; i + L <= n; i += L) v = Op::vec(d, v, load(d, x + i));
+        if (i < n) v = with_rest(d, v, x + i, n - i);
+        a = Op::apply(a, across(d, v));
+      } else {
+        for (; i < n; ++i) a = Op::apply(a, static_cast<A>(static_cast<F>(x[i])));
       }
-      for (; i < n; ++i) a = Op::apply(a, static_cast<A>(static_cast<F>(x[i])));
     } else {
       A r = a;
       for (int64_t i = 0; i < n; ++i) r = Op::apply(r, widen(x[i]));
@@ -201,6 +235,29 @@ struct Loops {
       }
     } else {
       for (int64_t i = 0; i < n; ++i) a[i] = Op::apply(a[i], widen(x[i]));
+    }
+  }
+
+  static void fold_few(void* acc, const void* in, int64_t stride, int64_t n, int64_t rows) {
+    const char* base = static_cast<const char*>(in);
+    if constexpr (kFloat) {
+      A* a = static_cast<A*>(acc);
+      const hn::ScalableTag<F> d;
+      const int64_t L = static_cast<int64_t>(hn::Lanes(d));
+      alignas(64) F sum[HWY_MAX_BYTES / sizeof(F)];
+      for (int64_t i = 0; i < n; i += L) {
+        const auto m = static_cast<size_t>(std::min(L, n - i));
+        const auto at = [&](int64_t k) HWY_ATTR {
+          const T* p = reinterpret_cast<const T*>(base + k * stride) + i;
+          return HWY_LIKELY(m == hn::Lanes(d)) ? load(d, p) : load_n(d, p, m);
+        };
+        auto v = at(0);
+        for (int64_t k = 1; k < rows; ++k) v = Op::vec(d, v, at(k));
+        hn::Store(v, d, sum);
+        for (size_t j = 0; j < m; ++j) a[i + j] = Op::apply(a[i + j], static_cast<A>(sum[j]));
+      }
+    } else {
+      for (int64_t k = 0; k < rows; ++k) fold(acc, base + k * stride, n);
     }
   }
 
@@ -238,7 +295,7 @@ struct Loops {
   static void rows(void* acc, const void* in, int64_t m, int64_t w) {
     A* a = static_cast<A*>(acc);
     const T* x = static_cast<const T*>(in);
-    if (w >= 32) {
+    if (w >= (kFloat ? 8 : 32)) {
       for (int64_t r = 0; r < m; ++r) {
         a[r] = Op::template identity<A>();
         run<false>(a + r, x + r * w, w);
@@ -283,6 +340,7 @@ struct Loops {
             &run<true>,
             &fold,
             &fold8,
+            &fold_few,
             &rows,
             &combine,
             &finish};

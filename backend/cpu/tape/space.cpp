@@ -60,6 +60,9 @@ Space::Space(const Shape& full, const std::vector<TapeOperand>& operands,
       step *= shape[i];
     }
     if (size == 1) lane.linear = true, lane.scalar = false;
+    bool shared = shape.size() > 1 && lane.strides.back() == lane.itemsize;
+    for (size_t i = 0; i + 1 < shape.size(); ++i) shared &= lane.strides[i] == 0;
+    if (shared && shape.back() <= kMostPeriod) lane.period = shape.back();
   }
 }
 

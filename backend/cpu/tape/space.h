@@ -8,6 +8,9 @@
 
 namespace mlx::core::cpu {
 
+/** Shared rows up to this length are laid out as copies. */
+constexpr int64_t kMostPeriod = 2048;
+
 /** Strides are in bytes, one for each dimension of the space. */
 struct Lane {
   char* base;
@@ -15,6 +18,9 @@ struct Lane {
   SmallVector<int64_t> strides;
   bool linear;  // element i of the space (row-major) lies at base + i * itemsize
   bool scalar;  // the same element everywhere
+  // A row that every row of the space shares: its length, else 0. Tiles of it are windows into a
+  // few copies, one after the other.
+  int64_t period = 0;
 };
 
 /**
