@@ -113,3 +113,39 @@ def test_short_scans(length, reverse, inclusive):
         top = np.maximum.accumulate(turned, 1)
         got = mx.cummax(x, axis=1, reverse=reverse)
         np.testing.assert_array_equal(plain(got), top[:, ::-1] if reverse else top)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "shape", [(7, 1003), (3, 5, 40), (2, 3, 4, 17), (300, 16), (1, 100), (9, 1, 33), (2, 9000, 17)]
+)
+def test_softmax_along_each_axis(shape, dtype):
+    rng = np.random.default_rng(0)
+    x = mx.array(rng.standard_normal(shape, dtype=np.float32) * 3).astype(getattr(mx, dtype))
+    wide = np.array(x.astype(mx.float32)).astype(np.float64)
+    eps = {"float32": 3e-6, "float64": 3e-6, "float16": 2e-3, "bfloat16": 2e-2}[dtype]
+    for axis in range(len(shape)):
+        e = np.exp(wide - wide.max(axis, keepdims=True))
+        total = e.sum(axis, keepdims=True)
+        log = np.log(total) + wide.max(axis, keepdims=True)
+        for f in (
+            lambda v, a=axis: mx.softmax(v, a),
+            lambda v, a=axis: mx.softmax(v * 1, a),  # donated
+            mx.compile(lambda v, a=axis: mx.softmax(v * 1, a) + 0),
+        ):
+            got = np.array(f(x).astype(mx.float32))
+            np.testing.assert_allclose(got, e / total, rtol=eps, atol=1e-7)
+        got = np.array(mx.logsumexp(x, axis, keepdims=True).astype(mx.float32))
+        np.testing.assert_allclose(got, log, rtol=eps, atol=eps)
+
+
+def test_softmax_of_columns_with_infinities():
+    x = np.random.default_rng(0).standard_normal((6, 40)).astype(np.float32)
+    x[2, 3], x[1, 4], x[:, 5], x[3, 6] = np.nan, np.inf, -np.inf, -np.inf
+    down, along = mx.array(x), mx.array(x.T.copy())
+    for f in (mx.softmax, mx.logsumexp):
+        a, b = np.array(f(down, axis=0)), np.array(f(along, axis=1)).T
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert np.array_equal(
+        np.array(mx.logsumexp(down, axis=0)[3:6]), [np.nan, np.inf, -np.inf], equal_nan=True
+    )

@@ -59,36 +59,81 @@ AccOf<T> logsumexp_row(const T* in, size_t n) {
   return max + std::log(exp_row(in, static_cast<A*>(nullptr), n, max));
 }
 
-// A strided axis goes through a transposed block of columns: rows of n values of the accumulation
-// type.
-constexpr size_t kColumns = 16;
+// A strided axis goes down its columns, a block of them at a time: wide enough for whole cache
+// lines, narrow enough that the block is still near when it is read again.
+constexpr size_t kMostColumns = 1024;
+constexpr size_t kRun = 128;  // terms that are added before they join the sum: shorter chains
 
+/** One block, rows `inner` apart; with log, out is one row. */
 template <class T>
-void gather_columns(const T* in, size_t n, size_t inner, size_t columns, AccOf<T>* block) {
-  for (size_t i = 0; i < n; ++i) {
-    for (size_t c = 0; c < columns; ++c) block[c * n + i] = AccOf<T>(in[i * inner + c]);
-  }
-}
-
-template <class T>
-void strided_block(const T* in, T* out, size_t n, size_t inner, size_t columns, bool log) {
+void column_block(const T* in, T* out, size_t n, size_t inner, size_t columns, bool log) {
   using A = AccOf<T>;
+  const TagOf<T> d;
+  using V = hn::Vec<TagOf<T>>;
+  constexpr bool kSame = sizeof(T) == sizeof(A);
+  alignas(64) A max[kMostColumns], sum[kMostColumns], run[kMostColumns];
   static thread_local Scratch scratch;
-  A* block = static_cast<A*>(scratch.get(columns * n * sizeof(A)));
-  gather_columns(in, n, inner, columns, block);
+  // Exponentials: in place of the result where its type has room for them.
+  A* e = log     ? nullptr
+         : kSame ? reinterpret_cast<A*>(out)
+                 : static_cast<A*>(scratch.get(n * columns * sizeof(A)));
+  const size_t e_inner = kSame ? inner : columns;
+  // f of columns [c, c + m): m is a whole vector or what is left.
+  auto across = [&](const auto& f) HWY_ATTR {
+    for (size_t c = 0; c < columns; c += hn::Lanes(d)) f(c, HWY_MIN(hn::Lanes(d), columns - c));
+  };
+  auto get = [&](const auto* p, size_t m)
+                 HWY_ATTR { return HWY_LIKELY(m == hn::Lanes(d)) ? load(d, p) : load_n(d, p, m); };
+  auto set = [&](V v, auto* p, size_t m)
+                 HWY_ATTR { HWY_LIKELY(m == hn::Lanes(d)) ? store(v, d, p) : store_n(v, d, p, m); };
+  across([&](size_t c, size_t) HWY_ATTR {
+    hn::Store(hn::Set(d, -std::numeric_limits<A>::infinity()), d, max + c);
+    hn::Store(hn::Zero(d), d, sum + c);
+    hn::Store(hn::Zero(d), d, run + c);
+  });
+  for (size_t i = 0; i < n; ++i) {
+    across([&](size_t c, size_t m) HWY_ATTR {
+      hn::Store(hn::Max(get(in + i * inner + c, m), hn::Load(d, max + c)), d, max + c);
+    });
+  }
+  for (size_t i = 0; i < n; ++i) {
+    across([&](size_t c, size_t m) HWY_ATTR {
+      const V x = exp_of(d, hn::Sub(get(in + i * inner + c, m), hn::Load(d, max + c)));
+      hn::Store(hn::Add(hn::Load(d, run + c), x), d, run + c);
+      if (e) set(x, e + i * e_inner + c, m);
+    });
+    if (i % kRun != kRun - 1 && i + 1 != n) continue;
+    across([&](size_t c, size_t) HWY_ATTR {
+      hn::Store(hn::Add(hn::Load(d, sum + c), hn::Load(d, run + c)), d, sum + c);
+      hn::Store(hn::Zero(d), d, run + c);
+    });
+  }
   if (log) {
-    for (size_t c = 0; c < columns; ++c) out[c] = T(logsumexp_row(block + c * n, n));
+    for (size_t c = 0; c < columns; ++c) {
+      // Of an infinite maximum the sum is NaN: it answers itself, unless there was a NaN.
+      A value = max[c] + std::log(sum[c]);
+      if (std::isinf(max[c])) {
+        value = max[c];
+        for (size_t i = 0; i < n; ++i) {
+          if (std::isnan(A(in[i * inner + c]))) value = std::numeric_limits<A>::quiet_NaN();
+        }
+      }
+      out[c] = T(value);
+    }
     return;
   }
-  for (size_t c = 0; c < columns; ++c) softmax_row(block + c * n, block + c * n, n);
+  across([&](size_t c, size_t)
+             HWY_ATTR { hn::Store(hn::Div(hn::Set(d, A(1)), hn::Load(d, sum + c)), d, sum + c); });
   for (size_t i = 0; i < n; ++i) {
-    for (size_t c = 0; c < columns; ++c) out[i * inner + c] = T(block[c * n + i]);
+    across([&](size_t c, size_t m) HWY_ATTR {
+      set(hn::Mul(get(e + i * e_inner + c, m), hn::Load(d, sum + c)), out + i * inner + c, m);
+    });
   }
 }
 
-/** Task t is row t, or the columns [16 t, 16 t + 16) counted through all outer blocks. */
+/** Task t is row t, or block t of columns, counted through all outer blocks. */
 void softmax_tasks(Dtype::Val dtype, const void* in, void* out, size_t n, size_t inner,
-                   size_t begin, size_t end, bool log) {
+                   size_t width, size_t begin, size_t end, bool log) {
   with_real_type(dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* from = static_cast<const T*>(in);
@@ -103,13 +148,13 @@ void softmax_tasks(Dtype::Val dtype, const void* in, void* out, size_t n, size_t
       }
       return;
     }
-    const size_t blocks = (inner + kColumns - 1) / kColumns;
+    const size_t blocks = (inner + width - 1) / width;
     for (size_t t = begin; t < end; ++t) {
       const size_t o = t / blocks;
-      const size_t c = t % blocks * kColumns;
-      const size_t columns = std::min(kColumns, inner - c);
-      strided_block(from + o * n * inner + c, log ? to + o * inner + c : to + o * n * inner + c, n,
-                    inner, columns, log);
+      const size_t c = t % blocks * width;
+      const size_t columns = std::min(width, inner - c);
+      column_block(from + o * n * inner + c, log ? to + o * inner + c : to + o * n * inner + c, n,
+                   inner, columns, log);
     }
   });
 }
@@ -124,15 +169,18 @@ namespace {
 
 HWY_EXPORT(softmax_tasks);
 
+constexpr size_t kBlockItems = 32 * 1024;  // of a strided axis, for one task
+
 void run(const void* in, void* out, Dtype::Val dtype, size_t outer, size_t n, size_t inner,
          bool log) {
-  const size_t columns = 16;
+  const size_t columns =
+      std::max<size_t>(16, std::min<size_t>(1024, kBlockItems / std::max<size_t>(1, n) / 16 * 16));
   const size_t tasks = inner == 1 ? outer : outer * ((inner + columns - 1) / columns);
-  const size_t values = std::max<size_t>(1, inner == 1 ? n : n * columns);
+  const size_t values = std::max<size_t>(1, inner == 1 ? n : n * std::min(inner, columns));
   parallel_range(int64_t(tasks), int64_t(std::max<size_t>(1, 8192 / values)),
                  [&](int64_t begin, int64_t end) {
                    HWY_DYNAMIC_DISPATCH(softmax_tasks)
-                   (dtype, in, out, n, inner, size_t(begin), size_t(end), log);
+                   (dtype, in, out, n, inner, columns, size_t(begin), size_t(end), log);
                  });
 }
 

@@ -1,5 +1,6 @@
 // backend/cpu/tape/engine.cpp: runs tapes over blocks that stay in cache, split over the pool.
 #include <algorithm>
+#include <cstring>
 #include <optional>
 
 #include "backend/cpu/parallel.h"
@@ -29,6 +30,25 @@ void run_map(const Program& program, const Space& space) {
   };
   if (space.size <= kChunk) return work(0, space.size);
   parallel_range(space.size, kChunk, work);
+}
+
+/** A copy: packed on one side or the other, it needs no tile in between. */
+bool try_move(const Space& space) {
+  const Lane& in = space.lanes[0];
+  const Lane& out = space.lanes[1];
+  if (in.scalar || in.linear == out.linear || in.itemsize != out.itemsize) return false;
+  auto work = [&](int64_t begin, int64_t end) {
+    if (in.linear) return put(space, out, begin, end - begin, in.base + begin * in.itemsize);
+    char* to = out.base + begin * out.itemsize;
+    const char* from = fetch(space, in, begin, end - begin, to);
+    if (from != to) std::memcpy(to, from, (end - begin) * in.itemsize);
+  };
+  if (space.size <= kChunk) {
+    work(0, space.size);
+  } else {
+    parallel_range(space.size, kChunk, work);
+  }
+  return true;
 }
 
 /**
@@ -100,7 +120,8 @@ void run_tape(const Tape& tape, const Shape& shape, const std::vector<TapeOperan
   Space space(shape, operands, itemsizes, order_by);
   if (tape.reduce) return run_reduce(tape, space);
   if (space.size == 0) return;
-  if (tape.instrs.empty() && tape.outputs.size() == 1 && try_transpose(space)) return;
+  const bool copy = tape.instrs.empty() && tape.outputs.size() == 1;
+  if (copy && (try_transpose(space) || try_move(space))) return;
   Program program(tape, space);
   run_map(program, space);
 }

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "backend/cpu/prefetch.h"
+#include "backend/cpu/tape/moves.h"
 
 namespace mlx::core::cpu {
 
@@ -128,10 +129,31 @@ Program::Context Program::context(int64_t n) const {
     }
     if (!lane.scalar) continue;
     char* where = c.memory + input_slot_[in] * slot_bytes_;
-    splat(where, lane.base, lane.itemsize, std::min(n, tile_));
+    moves_of(lane.itemsize).splat(where, lane.base, std::min(n, tile_));
     c.values[in] = where;
   }
   return c;
+}
+
+const char* Program::input(Context& c, size_t in, int64_t begin, int64_t n) const {
+  const Lane& lane = space_.lanes[in];
+  if (lane.linear) return lane.base + begin * lane.itemsize;
+  if (lane.period > 0)
+    return c.periods + input_slot_[in] * 64 + begin % lane.period * lane.itemsize;
+  char* slot = c.memory + input_slot_[in] * slot_bytes_;
+  const int64_t inner = space_.inner();
+  if (lane.strides.back() == 0 && begin % inner + n <= inner) {
+    if (c.held.empty()) c.held.resize(input_slot_.size());
+    Context::Held& held = c.held[in];
+    const int64_t row = begin / inner;
+    if (held.row != row || held.n < n) {
+      moves_of(lane.itemsize).splat(slot, lane.base + space_.row_offset(lane, row), n);
+      held = {row, n};
+    }
+    return slot;
+  }
+  if (!c.held.empty()) c.held[in] = {};
+  return fetch(space_, lane, begin, n, slot);
 }
 
 const char* Program::run(Context& c, int64_t begin, int64_t n) const {
@@ -144,14 +166,7 @@ const char* Program::run(Context& c, int64_t begin, int64_t n) const {
   }
   for (size_t in = 0; in < n_inputs; ++in) {
     const Lane& lane = space_.lanes[in];
-    if (lane.scalar) continue;
-    if (lane.period > 0) {
-      c.values[in] = c.periods + input_slot_[in] * 64 + begin % lane.period * lane.itemsize;
-      continue;
-    }
-    c.values[in] = lane.linear
-                       ? lane.base + begin * lane.itemsize
-                       : fetch(space_, lane, begin, n, c.memory + input_slot_[in] * slot_bytes_);
+    if (!lane.scalar) c.values[in] = input(c, in, begin, n);
   }
   for (const Step& s : steps_) {
     char* out;

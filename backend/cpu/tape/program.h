@@ -26,6 +26,11 @@ class Program {
     char* memory;
     char* periods = nullptr;
     std::vector<const char*> values;  // where each value's tile lies
+    // Of an input that is one item a row: the row whose copies are in its slot, and how many.
+    struct Held {
+      int64_t row = -1, n = 0;
+    };
+    std::vector<Held> held;
   };
   Context context(int64_t n) const;
 
@@ -34,6 +39,8 @@ class Program {
   const char* run(Context& context, int64_t begin, int64_t n) const;
 
  private:
+  const char* input(Context& c, size_t in, int64_t begin, int64_t n) const;
+
   struct Step {
     Kernel kernel;
     uint16_t args[3];

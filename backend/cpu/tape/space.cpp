@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "backend/cpu/tape/moves.h"
+
 namespace mlx::core::cpu {
 
 Space::Space(const Shape& full, const std::vector<TapeOperand>& operands,
@@ -68,90 +70,45 @@ Space::Space(const Shape& full, const std::vector<TapeOperand>& operands,
 
 namespace {
 
-template <class T>
-void gather_as(char* out, const char* in, int64_t stride, int64_t n) {
-  T* o = reinterpret_cast<T*>(out);
-  for (int64_t i = 0; i < n; ++i) std::memcpy(o + i, in + i * stride, sizeof(T));
-}
-template <class T>
-void scatter_as(char* out, const char* in, int64_t stride, int64_t n) {
-  const T* x = reinterpret_cast<const T*>(in);
-  for (int64_t i = 0; i < n; ++i) std::memcpy(out + i * stride, x + i, sizeof(T));
-}
-template <class T>
-void splat_as(char* out, const char* item, int64_t n) {
-  T value;
-  std::memcpy(&value, item, sizeof(T));
-  std::fill_n(reinterpret_cast<T*>(out), n, value);
-}
-
-void gather_run(char* out, const char* in, int itemsize, int64_t stride, int64_t n) {
-  if (stride == itemsize) {
-    std::memcpy(out, in, n * itemsize);
-    return;
+/**
+ * Elements [begin, begin + n) of the space as rows of one length: first what is left of a row, then
+ * whole rows as far as they are one step apart, last the begin of a row.
+ * Calls move(place, row_stride, rows, items, done): place is the lane's first item, done counts the
+ * items before.
+ */
+template <class Move>
+void by_rows(const Space& space, const Lane& lane, int64_t begin, int64_t n, Move&& move) {
+  const int64_t inner = space.inner(), stride = lane.strides.back();
+  int64_t row = begin / inner;
+  int64_t done = 0;
+  if (int64_t pos = begin % inner; pos > 0 || n < inner) {
+    done = std::min(n, inner - pos);
+    move(lane.base + space.row_offset(lane, row++) + pos * stride, 0, 1, done, 0);
   }
-  if (stride == 0) return splat(out, in, itemsize, n);
-  switch (itemsize) {
-    case 1:
-      return gather_as<uint8_t>(out, in, stride, n);
-    case 2:
-      return gather_as<uint16_t>(out, in, stride, n);
-    case 4:
-      return gather_as<uint32_t>(out, in, stride, n);
-    default:
-      return gather_as<uint64_t>(out, in, stride, n);
+  const int64_t apart = space.shape.size() > 1 ? lane.strides[lane.strides.size() - 2] : 0;
+  const int64_t together = space.shape.size() > 1 ? space.shape[space.shape.size() - 2] : 1;
+  while (n - done >= inner) {
+    const int64_t rows = std::min((n - done) / inner, together - row % together);
+    move(lane.base + space.row_offset(lane, row), apart, rows, inner, done);
+    row += rows;
+    done += rows * inner;
   }
-}
-
-void scatter_run(char* out, const char* in, int itemsize, int64_t stride, int64_t n) {
-  if (stride == itemsize) {
-    std::memcpy(out, in, n * itemsize);
-    return;
-  }
-  switch (itemsize) {
-    case 1:
-      return scatter_as<uint8_t>(out, in, stride, n);
-    case 2:
-      return scatter_as<uint16_t>(out, in, stride, n);
-    case 4:
-      return scatter_as<uint32_t>(out, in, stride, n);
-    default:
-      return scatter_as<uint64_t>(out, in, stride, n);
-  }
+  if (done < n) move(lane.base + space.row_offset(lane, row), 0, 1, n - done, done);
 }
 
 }  // namespace
 
-void splat(char* out, const char* item, int itemsize, int64_t n) {
-  switch (itemsize) {
-    case 1:
-      return splat_as<uint8_t>(out, item, n);
-    case 2:
-      return splat_as<uint16_t>(out, item, n);
-    case 4:
-      return splat_as<uint32_t>(out, item, n);
-    default:
-      return splat_as<uint64_t>(out, item, n);
-  }
-}
-
 const char* fetch(const Space& space, const Lane& lane, int64_t begin, int64_t n, char* scratch) {
   if (lane.linear) return lane.base + begin * lane.itemsize;
-  int64_t inner = space.inner();
-  int64_t row = begin / inner, pos = begin % inner;
-  int64_t stride = lane.strides.back();
-  if (pos + n <= inner) {
-    const char* from = lane.base + space.row_offset(lane, row) + pos * stride;
-    if (stride == lane.itemsize) return from;
-    gather_run(scratch, from, lane.itemsize, stride, n);
-    return scratch;
-  }
-  for (int64_t done = 0; done < n; pos = 0, ++row) {
-    int64_t m = std::min(n - done, inner - pos);
-    gather_run(scratch + done * lane.itemsize,
-               lane.base + space.row_offset(lane, row) + pos * stride, lane.itemsize, stride, m);
-    done += m;
-  }
+  const int64_t inner = space.inner(), stride = lane.strides.back();
+  const int64_t pos = begin % inner;
+  if (pos + n <= inner && stride == lane.itemsize)
+    return lane.base + space.row_offset(lane, begin / inner) + pos * stride;
+  const Moves& moves = moves_of(lane.itemsize);
+  by_rows(space, lane, begin, n,
+          [&](char* place, int64_t apart, int64_t rows, int64_t items, int64_t done) {
+            moves.gather(scratch + done * lane.itemsize, place, apart, stride, rows, items);
+          });
   return scratch;
 }
 
@@ -160,15 +117,12 @@ void put(const Space& space, const Lane& lane, int64_t begin, int64_t n, const c
     std::memcpy(lane.base + begin * lane.itemsize, from, n * lane.itemsize);
     return;
   }
-  int64_t inner = space.inner();
-  int64_t row = begin / inner, pos = begin % inner;
-  int64_t stride = lane.strides.back();
-  for (int64_t done = 0; done < n; pos = 0, ++row) {
-    int64_t m = std::min(n - done, inner - pos);
-    scatter_run(lane.base + space.row_offset(lane, row) + pos * stride, from + done * lane.itemsize,
-                lane.itemsize, stride, m);
-    done += m;
-  }
+  const Moves& moves = moves_of(lane.itemsize);
+  by_rows(space, lane, begin, n,
+          [&](char* place, int64_t apart, int64_t rows, int64_t items, int64_t done) {
+            moves.scatter(place, apart, lane.strides.back(), from + done * lane.itemsize, rows,
+                          items);
+          });
 }
 
 }  // namespace mlx::core::cpu

@@ -54,7 +54,5 @@ struct Space {
 const char* fetch(const Space& space, const Lane& lane, int64_t begin, int64_t n, char* scratch);
 /** The reverse: n contiguous elements to their places. */
 void put(const Space& space, const Lane& lane, int64_t begin, int64_t n, const char* from);
-/** n copies of one item. */
-void splat(char* out, const char* item, int itemsize, int64_t n);
 
 }  // namespace mlx::core::cpu

@@ -1,0 +1,145 @@
+// backend/cpu/tape/moves.cpp
+#include "backend/cpu/tape/moves.h"
+
+#include <cstddef>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/tape/moves.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace mlx::core::cpu::HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/** Short rows of items that lie together: whole vectors, then a masked one. */
+template <class T>
+HWY_INLINE void copy_short(T* HWY_RESTRICT out, const T* HWY_RESTRICT in, size_t n) {
+#if HWY_TARGET <= HWY_AVX2
+  if constexpr (sizeof(T) >= 4) {
+    const hn::ScalableTag<T> d;
+    const size_t L = hn::Lanes(d);
+    size_t i = 0;
+    for (; i + L <= n; i += L) hn::StoreU(hn::LoadU(d, in + i), d, out + i);
+    if (i < n) {
+      const auto some = hn::FirstN(d, n - i);
+      hn::BlendedStore(hn::MaskedLoad(some, d, in + i), some, d, out + i);
+    }
+    return;
+  }
+#endif
+  for (size_t i = 0; i < n; ++i) out[i] = in[i];
+}
+
+/** A constant step lets the compiler use shuffles. */
+template <int64_t kStep, class T>
+HWY_INLINE void gather_step(T* HWY_RESTRICT out, const T* HWY_RESTRICT in, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = in[i * kStep];
+}
+template <int64_t kStep, class T>
+HWY_INLINE void scatter_step(T* HWY_RESTRICT out, const T* HWY_RESTRICT in, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i * kStep] = in[i];
+}
+
+constexpr int64_t kShort = 128;  // bytes; longer rows are memcpy's
+
+// Arrays are aligned to their items, whatever their strides: strides count items.
+template <class T>
+void gather(char* out, const char* in, int64_t row_stride, int64_t stride, int64_t rows,
+            int64_t n) {
+  constexpr int64_t kItem = sizeof(T);
+  T* o = reinterpret_cast<T*>(out);
+  const int64_t step = stride / kItem;
+  for (int64_t r = 0; r < rows; ++r, o += n, in += row_stride) {
+    const T* x = reinterpret_cast<const T*>(in);
+    if (step == 1) {
+      if (n * kItem <= kShort) {
+        copy_short(o, x, static_cast<size_t>(n));
+      } else {
+        std::memcpy(o, x, n * kItem);
+      }
+    } else if (step == 0) {
+      const T value = *x;
+      for (int64_t i = 0; i < n; ++i) o[i] = value;
+    } else if (step == -1) {
+      gather_step<-1>(o, x, n);
+    } else if (step == 2) {
+      gather_step<2>(o, x, n);
+    } else {
+      for (int64_t i = 0; i < n; ++i) o[i] = x[i * step];
+    }
+  }
+}
+
+template <class T>
+void scatter(char* out, int64_t row_stride, int64_t stride, const char* in, int64_t rows,
+             int64_t n) {
+  constexpr int64_t kItem = sizeof(T);
+  const T* x = reinterpret_cast<const T*>(in);
+  const int64_t step = stride / kItem;
+  for (int64_t r = 0; r < rows; ++r, x += n, out += row_stride) {
+    T* o = reinterpret_cast<T*>(out);
+    if (step == 1) {
+      if (n * kItem <= kShort) {
+        copy_short(o, x, static_cast<size_t>(n));
+      } else {
+        std::memcpy(o, x, n * kItem);
+      }
+    } else if (step == -1) {
+      scatter_step<-1>(o, x, n);
+    } else {
+      for (int64_t i = 0; i < n; ++i) o[i * step] = x[i];
+    }
+  }
+}
+
+template <class T>
+void splat(char* out, const char* item, int64_t n) {
+  T* o = reinterpret_cast<T*>(out);
+  const T value = *reinterpret_cast<const T*>(item);
+  for (int64_t i = 0; i < n; ++i) o[i] = value;
+}
+
+template <class T>
+Moves moves() {
+  return {&gather<T>, &scatter<T>, &splat<T>};
+}
+
+Moves moves_for(int itemsize) {
+  switch (itemsize) {
+    case 1:
+      return moves<uint8_t>();
+    case 2:
+      return moves<uint16_t>();
+    case 4:
+      return moves<uint32_t>();
+    default:
+      return moves<uint64_t>();
+  }
+}
+
+}  // namespace
+}  // namespace mlx::core::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace mlx::core::cpu {
+namespace {
+HWY_EXPORT(moves_for);
+}  // namespace
+
+const Moves& moves_of(int itemsize) {
+  static const Moves all[] = {
+      HWY_DYNAMIC_DISPATCH(moves_for)(1),
+      HWY_DYNAMIC_DISPATCH(moves_for)(2),
+      HWY_DYNAMIC_DISPATCH(moves_for)(4),
+      HWY_DYNAMIC_DISPATCH(moves_for)(8),
+  };
+  return all[itemsize == 1 ? 0 : itemsize == 2 ? 1 : itemsize == 4 ? 2 : 3];
+}
+
+}  // namespace mlx::core::cpu
+#endif
