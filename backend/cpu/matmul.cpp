@@ -2,6 +2,7 @@
 #include "core/prim/matmul.h"
 #include "backend/cpu/gemm/gemm.h"
 #include "core/copy.h"
+#include "core/tape.h"
 
 namespace mlx::core::cpu {
 
@@ -27,10 +28,29 @@ void describe(const array& a, Operand& out) {
   }
 }
 
+/** One k step: each element is one product, and the tape writes those as fast as memory takes them.
+ */
+void outer_product(const array& a, const array& b, array& out) {
+  Tape tape;
+  auto dtype = out.dtype().val();
+  tape.inputs = {dtype, dtype};
+  tape.instrs = {{EwOp::Multiply, dtype, dtype, {0, 1, 0}}};
+  tape.outputs = {2};
+  Strides down = a.strides(), across = b.strides();
+  down.back() = 0;
+  across[across.size() - 2] = 0;
+  auto data = [](const array& x) {
+    return const_cast<void*>(static_cast<const void*>(x.data<void>()));
+  };
+  tape_runner(Device::cpu)(tape, out.shape(),
+                           {{data(a), down}, {data(b), across}, {out.data<void>(), out.strides()}});
+}
+
 void multiply(const array& a, const array& b, const array* c, double alpha, double beta,
               array& out) {
   allocate(out);
   if (out.size() == 0) return;
+  if (a.shape(-1) == 1 && !c && alpha == 1) return outer_product(a, b, out);
   GemmArgs args;
   args.dtype = out.dtype();
   args.m = a.shape(-2);

@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/prefetch.h"
+#include "backend/cpu/tape/kernels.h"
 #include "backend/cpu/walk.h"
 #include "core/copy.h"
 #include "core/prim/indexing.h"
@@ -90,6 +92,16 @@ Combine combine_for(Op op, Dtype dtype) {
   return c;
 }
 
+/** The tape's loop for updates that follow each other, which is as wide as the machine. */
+Kernel loop_for(Op op, Dtype dtype) {
+  if (dtype == bool_ || op == Scatter::None) return nullptr;
+  const EwOp row = op == Scatter::Max   ? EwOp::Maximum
+                   : op == Scatter::Min ? EwOp::Minimum
+                   : op == Scatter::Sum ? EwOp::Add
+                                        : EwOp::Multiply;
+  return find_kernel({row, dtype.val(), dtype.val(), {0, 1, 0}});
+}
+
 array converted(const array& a, Dtype dtype) {
   array out(a.shape(), dtype, nullptr, {});
   allocate(out);
@@ -120,6 +132,43 @@ void accumulate(const array& src, const array& updates, array& out, bool arithme
   allocate(out);
   copy_into(wide, out);
 }
+
+/**
+ * Updates of whole rows, by parts of the output: a thread reads its updates from end to end. Only
+ * where there are enough of both, and no part has more than its share twice over.
+ */
+class RowParts {
+ public:
+  RowParts(const std::vector<int64_t>& offsets, int64_t row, size_t size) {
+    const int64_t rows = size / row, parts = 4 * num_threads();
+    if (parts == 4 || rows < 4 * parts || row < 64 || offsets.size() * row < (1 << 15)) return;
+    auto part_of = [&](int64_t offset) { return offset / row * parts / rows; };
+    std::vector<size_t> first(parts + 1, 0);
+    for (int64_t offset : offsets) {
+      if (offset % row != 0) return;
+      ++first[part_of(offset) + 1];
+    }
+    for (int64_t i = 0; i < parts; ++i) {
+      if (first[i + 1] > 2 * offsets.size() / parts + 8) return;
+      first[i + 1] += first[i];
+    }
+    order_.resize(offsets.size());
+    std::vector<size_t> at(first.begin(), first.end() - 1);
+    for (size_t k = 0; k < offsets.size(); ++k) order_[at[part_of(offsets[k])]++] = k;
+    first_ = std::move(first);
+  }
+  bool good() const { return !first_.empty(); }
+  int64_t count() const { return static_cast<int64_t>(first_.size()) - 1; }
+  /** f(update, the one after it) for the updates of a part, in their order. */
+  template <class F>
+  void each(int64_t part, F&& f) const {
+    for (size_t i = first_[part], end = first_[part + 1]; i < end; ++i)
+      f(order_[i], order_[std::min(i + 1, end - 1)]);
+  }
+
+ private:
+  std::vector<size_t> order_, first_;
+};
 
 struct Run {
   int64_t dst, updates, size;
@@ -155,8 +204,28 @@ void scatter(const Scatter& p, const std::vector<array>& inputs, std::vector<arr
     const char* upd = from.data<char>();
     size_t item = out.itemsize();
     if (slice_n == 1) return c.at(dst, offsets.data(), upd, count);
+    const Kernel loop = loop_for(p.reduce_type(), out.dtype());
+    auto combine = [&](char* to, int64_t stride, const char* with, size_t n) {
+      if (stride == 1 && loop && n >= 32) return loop(to, to, with, nullptr, n);
+      c.run(to, stride, with, n);
+    };
     const Walk<1> slice(sizes.data(), sizes.size(), {strides.data()});
-    size_t grain = std::max<size_t>(64, (1 << 14) / std::max<size_t>(1, count));
+    if (slice.inner_size() == int64_t(slice_n) && slice.inner_stride(0) == 1) {
+      if (const RowParts parts(offsets, slice_n, out.size()); parts.good()) {
+        return parallel_for(parts.count(), [&](int64_t part) {
+          const size_t bytes = slice_n * item;
+          parts.each(part, [&](size_t k, size_t next) {
+            prefetch_ahead(upd + next * bytes, bytes, 0);
+            prefetch_ahead(dst + offsets[next] * item, bytes, 0);
+            combine(dst + offsets[k] * item, 1, upd + k * bytes, slice_n);
+          });
+        });
+      }
+    }
+    // Each thread takes a stretch of every update: long ones, for updates are read row by row.
+    size_t grain =
+        std::max<size_t>((1 << 14) / std::max<size_t>(1, count), slice_n / (2 * num_threads()));
+    grain = (std::max<size_t>(grain, 64) + 15) / 16 * 16;
     parallel_range(slice_n, grain, [&](size_t begin, size_t end) {
       Walk<1> walk = slice;
       walk.seek(begin);
@@ -170,8 +239,8 @@ void scatter(const Scatter& p, const std::vector<array>& inputs, std::vector<arr
       int64_t stride = slice.inner_stride(0);
       for (size_t k = 0; k < count; ++k) {
         for (const Run& r : runs) {
-          c.run(dst + (offsets[k] + r.dst) * int64_t(item), stride,
-                upd + (k * slice_n + r.updates) * item, r.size);
+          combine(dst + (offsets[k] + r.dst) * int64_t(item), stride,
+                  upd + (k * slice_n + r.updates) * item, r.size);
         }
       }
     });

@@ -62,7 +62,7 @@ AccOf<T> logsumexp_row(const T* in, size_t n) {
 // A strided axis goes down its columns, a block of them at a time: wide enough for whole cache
 // lines, narrow enough that the block is still near when it is read again.
 constexpr size_t kMostColumns = 1024;
-constexpr size_t kRun = 128;  // terms that are added before they join the sum: shorter chains
+constexpr size_t kRun = 16;  // terms that are added before they join the sum
 
 /** One block, rows `inner` apart; with log, out is one row. */
 template <class T>
@@ -104,8 +104,10 @@ void column_block(const T* in, T* out, size_t n, size_t inner, size_t columns, b
     });
     if (i % kRun != kRun - 1 && i + 1 != n) continue;
     across([&](size_t c, size_t) HWY_ATTR {
-      hn::Store(hn::Add(hn::Load(d, sum + c), hn::Load(d, run + c)), d, sum + c);
-      hn::Store(hn::Zero(d), d, run + c);
+      const V a = hn::Load(d, sum + c), b = hn::Load(d, run + c), total = hn::Add(a, b);
+      hn::Store(total, d, sum + c);
+      hn::Store(hn::Sub(b, hn::Sub(total, a)), d,
+                run + c);  // what rounding took joins the next run
     });
   }
   if (log) {

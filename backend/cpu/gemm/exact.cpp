@@ -16,6 +16,7 @@ namespace HWY_NAMESPACE {
 
 #include "backend/cpu/gemm/blocked-inl.h"
 #include "backend/cpu/gemm/micro-inl.h"
+#include "backend/cpu/gemm/small-inl.h"
 #include "backend/cpu/gemm/store-inl.h"
 #include "backend/cpu/gemm/thin-inl.h"
 #include "backend/cpu/gemm/units-inl.h"

@@ -30,6 +30,7 @@ HWY_ATTR inline void convert_row(const float* s, float16_t* out, int64_t n) {
 }
 
 #include "backend/cpu/gemm/blocked-inl.h"
+#include "backend/cpu/gemm/small-inl.h"
 #include "backend/cpu/gemm/store-inl.h"
 #include "backend/cpu/gemm/thin-inl.h"
 #include "backend/cpu/gemm/units-inl.h"

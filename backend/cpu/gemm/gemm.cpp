@@ -191,7 +191,7 @@ void gemm(const GemmArgs& args) {
     for (int64_t i = 0; i < g.batch; ++i) run(problem(i));
   } else {
     // Matrices whole, as many a chunk as make it worth handing out.
-    const int64_t grain = std::max<int64_t>(1, static_cast<int64_t>(1e6 / (work + 200)));
+    const int64_t grain = std::max<int64_t>(1, static_cast<int64_t>(1e6 / (work + 3000)));
     parallel_range(g.batch, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) run(problem(i));
     });

@@ -117,12 +117,68 @@ HWY_ATTR void axpy_block(const T* thin, int64_t ld_thin, const In* wide, int64_t
     for (int64_t j = whole; j < count; ++j) out[r * ld_out + j] = tail[r * N + j - (count - N)];
 }
 
+/** out[t][j] = sum over k of thin[t][k] * wide[k][j] for one vector of columns, of which n count.
+ */
+template <class In, class T, int R>
+HWY_NOINLINE HWY_ATTR void short_kernel(const T* HWY_RESTRICT thin, int64_t ld_thin,
+                                        const In* HWY_RESTRICT wide, int64_t ld_wide, int64_t k,
+                                        int64_t n, T* HWY_RESTRICT out, int64_t ld_out) {
+  const hn::ScalableTag<T> d;
+  constexpr int64_t N = kLanesOf<T>;
+  constexpr int U = R == 1 ? 8 : R <= 4 ? 4 : 2;  // sums side by side: a chain would wait
+  auto get = [&](const In* p) HWY_ATTR {
+    if constexpr (std::is_same_v<In, T>) {
+      return load_first(d, p, n);
+    } else {
+      In first[N] = {};
+      std::memcpy(first, p, n * sizeof(In));
+      return load(d, first);
+    }
+  };
+  hn::Vec<decltype(d)> acc[R][U];
+  HWY_UNROLL(8) for (int r = 0; r < R; ++r) {
+    HWY_UNROLL(8) for (int u = 0; u < U; ++u) acc[r][u] = hn::Zero(d);
+  }
+  int64_t x = 0;
+  HWY_UNROLL(1) for (; x + U <= k; x += U) {
+    HWY_UNROLL(8) for (int u = 0; u < U; ++u) {
+      const auto w = get(wide + (x + u) * ld_wide);
+      HWY_UNROLL(8) for (int r = 0; r < R; ++r) {
+        acc[r][u] = mul_add(hn::Set(d, thin[r * ld_thin + x + u]), w, acc[r][u]);
+      }
+    }
+  }
+  for (; x < k; ++x) {
+    const auto w = get(wide + x * ld_wide);
+    HWY_UNROLL(8) for (int r = 0; r < R; ++r) {
+      acc[r][0] = mul_add(hn::Set(d, thin[r * ld_thin + x]), w, acc[r][0]);
+    }
+  }
+  HWY_UNROLL(8) for (int r = 0; r < R; ++r) {
+    for (int step = U / 2; step > 0; step /= 2) {
+      for (int u = 0; u < step; ++u) acc[r][u] = hn::Add(acc[r][u], acc[r][u + step]);
+    }
+    store_first(d, acc[r][0], out + r * ld_out, n);
+  }
+}
+
+template <class In, class T, int R>
+HWY_ATTR void short_block(const T* thin, int64_t ld_thin, const In* wide, int64_t ld_wide,
+                          int64_t k, int64_t count, T* out, int64_t ld_out) {
+  constexpr int64_t N = kLanesOf<T>;
+  for (int64_t j = 0; j < count; j += N)
+    short_kernel<In, T, R>(thin, ld_thin, wide + j, ld_wide, k, std::min(N, count - j), out + j,
+                           ld_out);
+}
+
 template <class In, class T>
 using ThinBlock = void (*)(const T*, int64_t, const In*, int64_t, int64_t, int64_t, T*, int64_t);
 template <class In, class T, int... I>
 constexpr auto make_thin(std::integer_sequence<int, I...>) {
-  return std::array<std::array<ThinBlock<In, T>, sizeof...(I)>, 2>{
-      {{dot_block<In, T, I + 1>...}, {axpy_block<In, T, I + 1>...}}};
+  return std::array<std::array<ThinBlock<In, T>, sizeof...(I)>, 3>{
+      {{dot_block<In, T, I + 1>...},
+       {axpy_block<In, T, I + 1>...},
+       {short_block<In, T, I + 1>...}}};
 }
 template <class In, class T>
 inline constexpr auto kThin = make_thin<In, T>(std::make_integer_sequence<int, kMaxThin>());
@@ -137,13 +193,12 @@ bool run_thin(const Problem& p) {
   if (p.n == 1 && p.ldc == 1 && p.m > 1) return run_thin<U>(turned(p));
 
   // Either A is thin and B wide, or the other way round.
-  enum { none, by_dot, by_axpy };
+  enum { none, by_dot, by_axpy, by_short };
   auto way = [&](int64_t thin, int64_t wide, int64_t lane_stride, int64_t k_stride) {
     if (thin > kMaxThin) return none;
     if (k_stride == 1 && p.k >= 2 * N) return by_dot;
-    // A short row of outputs leaves axpy nothing to do at once.
-    if (lane_stride == 1 && wide >= 2 * N) return by_axpy;
-    return none;
+    if (lane_stride != 1) return none;
+    return wide >= 2 * N ? by_axpy : by_short;
   };
   bool swapped = false;
   auto how = way(p.m, p.n, p.b_col, p.b_row);
@@ -189,7 +244,7 @@ bool run_thin(const Problem& p) {
       U::store(p, column, kMaxThin, j + x, 0, 1, rows);
     }
   };
-  const auto kernel = kThin<In, T>[dot ? 0 : 1][rows - 1];
+  const auto kernel = kThin<In, T>[how - by_dot][rows - 1];
   const int64_t ld_wide = dot ? lane_stride : k_stride;
   Scratch<T> partial(Slot::partial, pieces > 1 ? pieces * rows * width : 0);
   parallel_for(blocks * pieces, [&](int64_t chunk) {

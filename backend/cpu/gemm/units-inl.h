@@ -30,5 +30,10 @@ struct RealUnit {
                     int64_t cols) {
     store_tile<Out>(p, sums, ld, i, j, rows, cols);
   }
-  static bool thin(const Problem& p) { return run_thin<RealUnit>(p); }
+  static bool thin(const Problem& p) {
+    if constexpr (kInPlace && kDirect) {
+      if (run_small<RealUnit>(p)) return true;
+    }
+    return run_thin<RealUnit>(p);
+  }
 };

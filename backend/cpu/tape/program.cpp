@@ -36,7 +36,7 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
     itemsize[v] = dtype_of(v < n_inputs ? tape.inputs[v] : tape.instrs[v - n_inputs].out).size();
     widest = std::max(widest, itemsize[v]);
   }
-  tile_ = widest > 4 ? kTile / 2 : kTile;
+  tile_ = kTile * 4 / widest;
   slot_bytes_ = static_cast<size_t>(tile_) * widest;
 
   const int end = static_cast<int>(tape.instrs.size());

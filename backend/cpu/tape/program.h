@@ -15,7 +15,7 @@ char* thread_scratch(size_t bytes);
 
 class Program {
  public:
-  static constexpr int64_t kTile = 512;  // elements; 2 KiB of float32 stay in L1 beside their peers
+  static constexpr int64_t kTile = 512;  // of float32: 2 KiB stay in L1 beside their peers
 
   Program(const Tape& tape, const Space& space);
 

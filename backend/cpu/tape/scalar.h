@@ -59,17 +59,37 @@ inline T bit_not(T x) {
   }
 }
 
+/**
+ * x / y without its fraction. Up to 32 bits it goes through floats, whose division is a vector's:
+ * a quotient that is no integer is further from one than the float's rounding.
+ */
+template <class T>
+inline T quotient(T x, T y) {
+  if constexpr (sizeof(T) <= 4) {
+    using F = std::conditional_t<sizeof(T) <= 2, float, double>;
+    using I = std::conditional_t<std::is_same_v<T, uint32_t>, uint32_t, int32_t>;
+    return static_cast<T>(static_cast<I>(static_cast<F>(x) / static_cast<F>(y)));
+  } else {
+    return static_cast<T>(x / y);
+  }
+}
+
+/** Both of these are written without branches, for vectors. */
 template <class T>
 inline T floor_div(T x, T y) {
   if constexpr (std::is_same_v<T, bool>) {
     return x && y;
   } else if constexpr (std::is_unsigned_v<T>) {
-    return y == 0 ? T(0) : static_cast<T>(x / y);
+    const T q = quotient<T>(x, y == 0 ? T(1) : y);
+    return y == 0 ? T(0) : q;
   } else {
-    if (y == 0) return 0;
-    if (y == -1) return sub(T(0), x);  // the least value has no positive twin: wraps
-    T q = static_cast<T>(x / y);
-    return static_cast<T>(q - (x % y != 0 && (x < 0) != (y < 0)));
+    const bool odd = (y == 0) | (y == -1);
+    const T d = odd ? T(1) : y;
+    const T q = quotient<T>(x, d), r = sub(x, mul(q, d));
+    const T down = sub(q, static_cast<T>((r != 0) & ((r ^ d) < 0)));
+    // The least value has no positive twin: it wraps.
+    const T special = y == 0 ? T(0) : sub(T(0), x);
+    return odd ? special : down;
   }
 }
 template <class T>
@@ -77,12 +97,15 @@ inline T int_remainder(T x, T y) {
   if constexpr (std::is_same_v<T, bool>) {
     return x && !y;
   } else if constexpr (std::is_unsigned_v<T>) {
-    return y == 0 ? x : static_cast<T>(x % y);
+    const T d = y == 0 ? T(1) : y, r = sub(x, mul(quotient<T>(x, d), d));
+    return y == 0 ? x : r;
   } else {
-    if (y == 0) return x;
-    if (y == -1) return 0;
-    T r = static_cast<T>(x % y);
-    return r != 0 && (r < 0) != (y < 0) ? static_cast<T>(r + y) : r;
+    const bool odd = (y == 0) | (y == -1);
+    const T d = odd ? T(1) : y;
+    const T r = sub(x, mul(quotient<T>(x, d), d));
+    const T up = add(r, static_cast<T>((r != 0) & ((r ^ d) < 0) ? d : T(0)));
+    const T special = y == 0 ? x : T(0);
+    return odd ? special : up;
   }
 }
 template <class T>
