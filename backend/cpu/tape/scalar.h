@@ -96,16 +96,9 @@ template <class T>
 inline T int_remainder(T x, T y) {
   if constexpr (std::is_same_v<T, bool>) {
     return x && !y;
-  } else if constexpr (std::is_unsigned_v<T>) {
-    const T d = y == 0 ? T(1) : y, r = sub(x, mul(quotient<T>(x, d), d));
-    return y == 0 ? x : r;
   } else {
-    const bool odd = (y == 0) | (y == -1);
-    const T d = odd ? T(1) : y;
-    const T r = sub(x, mul(quotient<T>(x, d), d));
-    const T up = add(r, static_cast<T>((r != 0) & ((r ^ d) < 0) ? d : T(0)));
-    const T special = y == 0 ? x : T(0);
-    return odd ? special : up;
+    // x where y is 0, and 0 where y is -1, wrapped or not.
+    return sub(x, mul(floor_div(x, y), y));
   }
 }
 template <class T>
