@@ -23,14 +23,51 @@ struct Blocked {
   static constexpr int kPA = U::kMR * kF;  // packed elements of a k group in a panel of A
   static constexpr int kPB = U::kNR * kF;
   static constexpr int64_t kNC = 256 / kF;
+  static constexpr int64_t kRun = 16 * U::kGroup;  // steps of k that panels are packed in
+  static constexpr int64_t kMostShared = 8 << 20;  // bytes of B packed at once
 
   struct Tiles {
     const Problem& p;
     const Pack* packed_a;  // panels of `panel` rows from row `base` on; null: A in place
+    const Pack* packed_b;  // panels of kNR columns, all of k; null: blocks pack what they need
     int64_t panel, base;
     Acc* raw;  // where sums go instead of C, one row per accumulator row; or null
     int64_t raw_ld;
   };
+
+  /** Whether B is read where it lies: so few rows use a panel that packing it costs more than it
+   *  brings; unless B is far away, and short pieces of its rows would come slowly. */
+  static bool b_in_place(const Problem& p) {
+    return U::kInPlace && p.b_col == 1 && p.m <= 2 * U::kMR &&
+           p.k * p.b_row * int64_t(sizeof(In)) <= (int64_t(8) << 20);
+  }
+
+  /** Whether A is read where it lies: all of it in the second cache, a panel in the first, where
+   *  rows a power of two apart would fall on the same lines. */
+  static bool a_lies_well(const Problem& p) {
+    constexpr int64_t kIn = sizeof(In);
+    return p.a_col == 1 && p.n <= 512 && p.m * p.a_row * kIn <= (384 << 10) &&
+           U::kMR * p.k * kIn <= (20 << 10) && p.a_row * kIn % 2048 != 0;
+  }
+
+  /** Panels of columns [j0, j1) of B that are whole or half of one are read in place, if any. */
+  static bool whole(int64_t cols) { return cols % (U::kNR / 2) == 0; }
+
+  /** Packs steps [x, x + n) of k, x whole groups, of columns [j0, j1), in panels `groups` long. */
+  static void pack_b(const Problem& p, int64_t x, int64_t n, int64_t j0, int64_t j1, int64_t groups,
+                     bool in_place, Pack* to) {
+    // Where B's rows are contiguous, all panels a few rows at a time: long runs of memory.
+    const int64_t at_once = p.b_col == 1 && j1 - j0 > U::kNR ? kRun : n;
+    for (int64_t y = 0; y < n; y += at_once) {
+      Pack* out = to + y / U::kGroup * kPB;
+      for (int64_t j = j0; j < j1; j += U::kNR, out += groups * kPB) {
+        const int64_t cols = std::min<int64_t>(U::kNR, j1 - j);
+        if (in_place && whole(cols)) continue;
+        U::template pack<U::kNR>(static_cast<const In*>(p.b) + (x + y) * p.b_row + j * p.b_col,
+                                 p.b_col, p.b_row, cols, std::min(at_once, n - y), out);
+      }
+    }
+  }
 
   /** Rows [i0, i1), columns [j0, j1) of C over the whole of k. */
   static void run_tiles(const Tiles& t, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
@@ -40,12 +77,9 @@ struct Blocked {
     const int64_t panels = ceil_div(j1 - j0, U::kNR), ld_sums = panels * kPB;
     const bool direct = U::kDirect && p.plain() && !t.raw;
     const bool keep_sums = !direct && blocks > 1 && !t.raw;
-    // So few rows use a panel of B that packing it costs more than it brings; unless B is far away,
-    // and short pieces of its rows would come slowly.
-    const bool b_in_place = U::kInPlace && p.b_col == 1 && p.m <= 2 * U::kMR &&
-                            p.k * p.b_row * int64_t(sizeof(In)) <= (int64_t(8) << 20);
+    const bool in_place = b_in_place(p);
 
-    Scratch<Pack> packed_b(Slot::packed_b, block_groups * panels * kPB);
+    Scratch<Pack> packed_b(Slot::packed_b, t.packed_b ? 0 : block_groups * panels * kPB);
     Scratch<Acc> sums(Slot::tiles, keep_sums ? (i1 - i0 + U::kStep) * kF * ld_sums : 0);
     alignas(64) Acc tile[kPA * kPB];
     Acc* acc = t.raw ? t.raw + i0 * kF * t.raw_ld + j0 * kF : sums.get();
@@ -57,17 +91,7 @@ struct Blocked {
       const int64_t g = std::min(block_groups, groups - g0);
       const int64_t k0 = g0 * U::kGroup, k = std::min(g * U::kGroup, p.k - k0);
       const bool last = g0 + g == groups;
-      // Where B's rows are contiguous, all panels a few rows at a time: long runs of memory.
-      const int64_t at_once = p.b_col == 1 && panels > 1 ? 16 * U::kGroup : k;
-      for (int64_t x = 0; x < k; x += at_once) {
-        for (int64_t q = 0; q < panels; ++q) {
-          int64_t j = j0 + q * U::kNR, cols = std::min<int64_t>(U::kNR, j1 - j);
-          if (b_in_place && cols % (U::kNR / 2) == 0) continue;
-          U::template pack<U::kNR>(b + (k0 + x) * p.b_row + j * p.b_col, p.b_col, p.b_row, cols,
-                                   std::min(at_once, k - x),
-                                   packed_b.get() + (q * g + x / U::kGroup) * kPB);
-        }
-      }
+      if (!t.packed_b) pack_b(p, k0, k, j0, j1, g, in_place, packed_b.get());
       // A's part of this block is beyond the second cache, and the hardware does not see it coming.
       const bool far = t.packed_a && (i1 - i0) * g * kF * int64_t(sizeof(Pack)) > (2 << 20);
       for (int64_t i = i0; i < i1; i += t.panel) {
@@ -85,9 +109,10 @@ struct Blocked {
           const int cols = static_cast<int>(std::min<int64_t>(U::kNR, j1 - j));
           const int half = cols <= U::kNR / 2;
           const bool full = cols == (half ? U::kNR / 2 : U::kNR);
-          const Pack* bp = packed_b.get() + q * g * kPB;
+          const Pack* bp = t.packed_b ? t.packed_b + (j / U::kNR * groups + g0) * kPB
+                                      : packed_b.get() + q * g * kPB;
           int64_t b_k = kPB;
-          if (b_in_place && full)
+          if (in_place && full)
             bp = reinterpret_cast<const Pack*>(b + k0 * p.b_row + j), b_k = p.b_row;
           auto run = [&](Acc* out, int64_t ld, bool add) {
             if (far && i + t.panel < i1)
@@ -131,12 +156,13 @@ struct Blocked {
   static void run_rows(const Problem& p, int64_t i0, int64_t i1, Acc* raw, int64_t raw_ld) {
     const int64_t m = i1 - i0, groups = ceil_div(p.k, U::kGroup);
     const int64_t panel = panel_rows(m), row_panels = ceil_div(m, panel);
-    const bool in_place = U::kInPlace && (m <= U::kMR || p.n <= 2 * U::kNR);
+    const bool in_place = U::kInPlace && (m <= U::kMR || p.n <= 2 * U::kNR || a_lies_well(p));
     const double work = 2.0 * m * p.n * p.k;
 
     // Blocks of C: as wide as packing likes, then halved until there are enough to share.
     const bool direct = U::kDirect && p.plain() && !raw;
-    const double most = in_parallel() ? 1 : 4 * num_threads();  // wide blocks read less
+    const int threads = in_parallel() ? 1 : num_threads();
+    const double most = threads == 1 ? 1 : 2 * threads;  // wide blocks read less
     const int64_t want = static_cast<int64_t>(std::clamp(work / 3e6, 1.0, most));
     const int64_t col_panels = ceil_div(p.n, U::kNR);
     int64_t col_blocks = ceil_div(p.n, kNC);
@@ -149,23 +175,43 @@ struct Blocked {
     const int64_t rows = ceil_div(row_panels, row_blocks) * panel;
     col_blocks = ceil_div(p.n, cols), row_blocks = ceil_div(m, rows);
 
+    // Blocks that share columns share what is packed of B, too.
+    const int64_t b_size = row_blocks > 1 && !b_in_place(p) ? col_panels * groups * kPB : 0;
+    const bool b_shared = b_size > 0 && b_size * int64_t(sizeof(Pack)) <= kMostShared;
     Scratch<Pack> packed_a(Slot::packed_a, in_place ? 0 : row_panels * groups * kPA);
-    if (!in_place) {
-      const In* a = static_cast<const In*>(p.a);
-      auto pack_panels = [&](int64_t begin, int64_t end) {
-        for (int64_t q = begin; q < end; ++q) {
-          int64_t i = i0 + q * panel;
-          U::template pack<U::kMR>(a + i * p.a_row, p.a_row, p.a_col, std::min(panel, i1 - i), p.k,
-                                   packed_a.get() + q * groups * kPA);
+    Scratch<Pack> packed_b(Slot::shared_b, b_shared ? b_size : 0);
+    // Pieces of B: a few rows of all panels, or, where its columns are contiguous, a panel.
+    const bool by_rows = p.b_col == 1;
+    const int64_t b_pieces = !b_shared ? 0 : by_rows ? ceil_div(p.k, kRun) : col_panels;
+    auto pack_pieces = [&](int64_t begin, int64_t end) {
+      for (int64_t q = begin; q < end; ++q) {
+        if (q >= b_pieces) {
+          const int64_t y = q - b_pieces, i = i0 + y * panel;
+          U::template pack<U::kMR>(static_cast<const In*>(p.a) + i * p.a_row, p.a_row, p.a_col,
+                                   std::min(panel, i1 - i), p.k, packed_a.get() + y * groups * kPA);
+        } else if (by_rows) {
+          const int64_t x = q * kRun;
+          pack_b(p, x, std::min(kRun, p.k - x), 0, p.n, groups, false,
+                 packed_b.get() + x / U::kGroup * kPB);
+        } else {
+          const int64_t j = q * U::kNR;
+          pack_b(p, 0, p.k, j, std::min(p.n, j + U::kNR), groups, false,
+                 packed_b.get() + q * groups * kPB);
         }
-      };
-      const int64_t grain = std::max<int64_t>(1, 131072 / (kPA * groups));
-      if (row_blocks * col_blocks == 1)
-        pack_panels(0, row_panels);
-      else
-        parallel_range(row_panels, grain, pack_panels);
-    }
-    Tiles t{p, packed_a.get(), panel, i0, raw, raw_ld};
+      }
+    };
+    const int64_t pieces = b_pieces + (in_place ? 0 : row_panels);
+    if (row_blocks * col_blocks == 1)
+      pack_pieces(0, pieces);
+    else
+      parallel_range(pieces, std::max<int64_t>(1, 32768 / (kPA * groups)), pack_pieces);
+    Tiles t{p,
+            in_place ? nullptr : packed_a.get(),
+            b_shared ? packed_b.get() : nullptr,
+            panel,
+            i0,
+            raw,
+            raw_ld};
     parallel_for(col_blocks * row_blocks, [&](int64_t chunk) {
       int64_t j = chunk / row_blocks * cols, i = i0 + chunk % row_blocks * rows;
       run_tiles(t, i, std::min(i1, i + rows), j, std::min(p.n, j + cols));

@@ -46,6 +46,14 @@ HWY_NOINLINE HWY_ATTR void micro(int64_t k, const T* HWY_RESTRICT a, int64_t a_r
   HWY_UNROLL(1) for (; k > 0; --k) {
     hn::Vec<decltype(d)> bv[NV];
     HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * N);
+    if constexpr (kStride > 0) {
+      // B's panel fills the nearest cache beside A's: what comes next lies in the second.
+      constexpr int kAhead = 8;
+      HWY_UNROLL(2) for (int v = 0; v < NV; v += 64 / (N * sizeof(T))) {
+        __builtin_prefetch(b + kAhead * b_k + v * N);
+      }
+      __builtin_prefetch(a + kAhead * kStride);
+    }
     HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
       const auto av = hn::Set(d, a[r * a_row]);
       HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = mul_add(av, bv[v], acc[r][v]);
@@ -99,6 +107,41 @@ HWY_INLINE hn::Vec<D> load(D d, const In* p) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<In, D>(), p));
 }
 
+/** 128-bit pieces of rows 0, step, 2 step, ... side by side: N lanes. */
+template <class T, int N, class In>
+HWY_INLINE hn::Vec<hn::FixedTag<T, N>> gather_blocks(const In* const* rows, int step, int64_t x) {
+  const hn::FixedTag<T, N> d;
+  if constexpr (N * sizeof(T) <= 16) {
+    return load(d, rows[0] + x);
+  } else {
+    constexpr int kRows = N * sizeof(T) / 32;  // of each half
+    return hn::Combine(d, gather_blocks<T, N / 2>(rows + kRows * step, step, x),
+                       gather_blocks<T, N / 2>(rows, step, x));
+  }
+}
+
+/** out[i * W + y] = rows[y][x + i] for the N rows and as many i as 128 bits hold. */
+template <class T, int W, int N, class In>
+HWY_INLINE void turn_block(const In* const* rows, int64_t x, T* HWY_RESTRICT out) {
+  constexpr int kBlock = 16 / sizeof(T);
+  const hn::FixedTag<T, N> d;
+  const auto r0 = gather_blocks<T, N>(rows, kBlock, x),
+             r1 = gather_blocks<T, N>(rows + 1, kBlock, x);
+  if constexpr (kBlock == 4) {
+    const auto r2 = gather_blocks<T, N>(rows + 2, kBlock, x);
+    const auto r3 = gather_blocks<T, N>(rows + 3, kBlock, x);
+    const auto t0 = hn::InterleaveLower(d, r0, r2), t1 = hn::InterleaveLower(d, r1, r3);
+    const auto t2 = hn::InterleaveUpper(d, r0, r2), t3 = hn::InterleaveUpper(d, r1, r3);
+    hn::StoreU(hn::InterleaveLower(d, t0, t1), d, out);
+    hn::StoreU(hn::InterleaveUpper(d, t0, t1), d, out + W);
+    hn::StoreU(hn::InterleaveLower(d, t2, t3), d, out + 2 * W);
+    hn::StoreU(hn::InterleaveUpper(d, t2, t3), d, out + 3 * W);
+  } else {
+    hn::StoreU(hn::InterleaveLower(d, r0, r1), d, out);
+    hn::StoreU(hn::InterleaveUpper(d, r0, r1), d, out + W);
+  }
+}
+
 /** Packs `lanes` (at most W) sequences of k elements as out[k][W], short lanes filled with 0.
  *  Element (l, k) is src[l * lane_stride + k * k_stride]. */
 template <class In, class T, int W>
@@ -106,41 +149,25 @@ HWY_NOINLINE HWY_ATTR void pack_panel(const In* HWY_RESTRICT src, int64_t lane_s
                                       int64_t k_stride, int64_t lanes, int64_t k,
                                       T* HWY_RESTRICT out) {
   constexpr int kBlock = 16 / sizeof(T);  // lanes of a 128-bit vector
-  const hn::FixedTag<T, kBlock> db;
   if (lane_stride != 1 && k_stride == 1) {
-    // Square blocks turned in registers. Where fewer lanes are left than a block has, it spills
-    // over what is written later: the short lanes and the next row. So the last lanes go first.
+    // As many rows as a vector has lanes are turned in registers. Fewer rows spill over what is
+    // written later: the short lanes and the next row of the panel. So the last lanes go first.
     // A few k at a time, so that what is written stays in the nearest cache.
+    constexpr int N = kLanesOf<T>;
     constexpr int64_t kAtOnce = 64;
     for (int64_t x0 = 0; x0 < k; x0 += kAtOnce) {
       const int64_t x1 = std::min(k, x0 + kAtOnce);
-      for (int64_t l = (lanes - 1) / kBlock * kBlock; l >= 0; l -= kBlock) {
-        const int64_t left = std::min<int64_t>(kBlock, lanes - l);
-        const bool spills = left < kBlock;
-        const int64_t end = !spills ? x1 : l == 0 ? x0 : std::min(x1, k - 1);
-        const In* s[kBlock];
-        for (int y = 0; y < kBlock; ++y) {
+      for (int64_t l = (lanes - 1) / N * N; l >= 0; l -= N) {
+        const int64_t left = std::min<int64_t>(N, lanes - l);
+        const int64_t end = left == N && l + N <= W ? x1 : std::min(x1, k - 1);
+        const In* s[N];
+        for (int y = 0; y < N; ++y) {
           s[y] = src + (l + (y < left ? y : 0)) * lane_stride;
           // The next stretch of the row: too short a run for the hardware to see it coming.
           for (int64_t x = x1; x < x1 + kAtOnce; x += 64 / sizeof(In)) __builtin_prefetch(s[y] + x);
         }
         int64_t x = x0;
-        for (; x + kBlock <= end; x += kBlock) {
-          T* o = out + x * W + l;
-          auto r0 = load(db, s[0] + x), r1 = load(db, s[1] + x);
-          if constexpr (kBlock == 4) {
-            auto r2 = load(db, s[2] + x), r3 = load(db, s[3] + x);
-            auto t0 = hn::InterleaveLower(db, r0, r2), t1 = hn::InterleaveLower(db, r1, r3);
-            auto t2 = hn::InterleaveUpper(db, r0, r2), t3 = hn::InterleaveUpper(db, r1, r3);
-            hn::StoreU(hn::InterleaveLower(db, t0, t1), db, o);
-            hn::StoreU(hn::InterleaveUpper(db, t0, t1), db, o + W);
-            hn::StoreU(hn::InterleaveLower(db, t2, t3), db, o + 2 * W);
-            hn::StoreU(hn::InterleaveUpper(db, t2, t3), db, o + 3 * W);
-          } else {
-            hn::StoreU(hn::InterleaveLower(db, r0, r1), db, o);
-            hn::StoreU(hn::InterleaveUpper(db, r0, r1), db, o + W);
-          }
-        }
+        for (; x + kBlock <= end; x += kBlock) turn_block<T, W, N>(s, x, out + x * W + l);
         for (; x < x1; ++x)
           for (int64_t y = 0; y < left; ++y) out[x * W + l + y] = static_cast<T>(s[y][x]);
       }
@@ -152,6 +179,8 @@ HWY_NOINLINE HWY_ATTR void pack_panel(const In* HWY_RESTRICT src, int64_t lane_s
       const In* s = src + x * k_stride;
       T* o = out + x * W;
       int64_t l = 0;
+      // Rows that are packed next, too far apart for the hardware to see them coming.
+      for (int64_t y = 0; y < W; y += 64 / sizeof(In)) __builtin_prefetch(s + 16 * k_stride + y);
       if (lanes == W) {
         HWY_UNROLL(8) for (; l + N <= W; l += N) hn::StoreU(load(d, s + l), d, o + l);
       }

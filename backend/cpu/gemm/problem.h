@@ -60,7 +60,7 @@ void run_uint64(const Problem& p);
 /** Dot products of bfloat16 pairs in hardware; false if this CPU has none. */
 bool run_bfloat16_pairs(const Problem& p);
 
-enum class Slot { packed_a, packed_b, tiles, thin, partial, count };
+enum class Slot { packed_a, packed_b, shared_b, tiles, thin, partial, count };
 
 /** 64-byte aligned working memory of this thread; reused by the next Scratch of the same slot. */
 void* take_scratch(Slot slot, size_t bytes);

@@ -8,7 +8,7 @@ struct RealUnit {
   using Pack = T;
   using Acc = T;
   static constexpr int kMR = kMaxRows, kNR = 2 * kLanesOf<T>, kPlanes = 1, kGroup = 1;
-  static constexpr int64_t kKC = 2048 / sizeof(T);
+  static constexpr int64_t kKC = 4096 / sizeof(T);
   static constexpr int kStep = kEveryRow ? 1 : 2;
   static constexpr bool kDirect = sizeof(Out) == sizeof(T);
   static constexpr bool kInPlace = kEveryRow && std::is_same_v<In, T>;
