@@ -245,6 +245,7 @@ struct Unit {
   static constexpr int kMR = kRows, kNR = 2 * kVec, kPlanes = 1, kGroup = 2, kStep = 1;
   static constexpr int64_t kKC = 1024;
   static constexpr bool kDirect = false, kInPlace = false;
+  static constexpr bool kAhead = false;
 
   template <int W>
   static void pack(const uint16_t* src, int64_t lane_stride, int64_t k_stride, int64_t lanes,

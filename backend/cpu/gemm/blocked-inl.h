@@ -12,6 +12,7 @@
 //   kStep               rows the microkernel comes in multiples of
 //   kDirect             Acc is what C holds: tiles are written straight to C
 //   kInPlace            In is what Pack holds: A and B may be read without packing
+//   kAhead              the microkernel asks for its panels ahead of itself
 //   pack<W>, kernel, store, thin
 
 template <class U>
@@ -53,18 +54,20 @@ struct Blocked {
   /** Panels of columns [j0, j1) of B that are whole or half of one are read in place, if any. */
   static bool whole(int64_t cols) { return cols % (U::kNR / 2) == 0; }
 
-  /** Packs steps [x, x + n) of k, x whole groups, of columns [j0, j1), in panels `groups` long. */
-  static void pack_b(const Problem& p, int64_t x, int64_t n, int64_t j0, int64_t j1, int64_t groups,
-                     bool in_place, Pack* to) {
-    // Where B's rows are contiguous, all panels a few rows at a time: long runs of memory.
-    const int64_t at_once = p.b_col == 1 && j1 - j0 > U::kNR ? kRun : n;
-    for (int64_t y = 0; y < n; y += at_once) {
-      Pack* out = to + y / U::kGroup * kPB;
-      for (int64_t j = j0; j < j1; j += U::kNR, out += groups * kPB) {
-        const int64_t cols = std::min<int64_t>(U::kNR, j1 - j);
-        if (in_place && whole(cols)) continue;
-        U::template pack<U::kNR>(static_cast<const In*>(p.b) + (x + y) * p.b_row + j * p.b_col,
-                                 p.b_col, p.b_row, cols, std::min(at_once, n - y), out);
+  /** Packs n steps of k of `lanes` rows or columns, into panels of W places, `each` of them used,
+   *  `apart` packed elements from one to the next. `in_place`: but those that are read there. */
+  template <int W>
+  static void pack_panels(const In* src, int64_t lane_stride, int64_t k_stride, int64_t lanes,
+                          int64_t each, int64_t n, int64_t apart, bool in_place, Pack* to) {
+    // Where lanes are contiguous, all panels a few steps at a time: long runs of memory.
+    const int64_t at_once = lane_stride == 1 && lanes > each ? kRun : n;
+    for (int64_t x = 0; x < n; x += at_once) {
+      Pack* out = to + x / U::kGroup * W * kF;
+      for (int64_t l = 0; l < lanes; l += each, out += apart) {
+        const int64_t count = std::min(each, lanes - l);
+        if (in_place && whole(count)) continue;
+        U::template pack<W>(src + x * k_stride + l * lane_stride, lane_stride, k_stride, count,
+                            std::min(at_once, n - x), out);
       }
     }
   }
@@ -91,9 +94,13 @@ struct Blocked {
       const int64_t g = std::min(block_groups, groups - g0);
       const int64_t k0 = g0 * U::kGroup, k = std::min(g * U::kGroup, p.k - k0);
       const bool last = g0 + g == groups;
-      if (!t.packed_b) pack_b(p, k0, k, j0, j1, g, in_place, packed_b.get());
+      if (!t.packed_b) {
+        pack_panels<U::kNR>(b + k0 * p.b_row + j0 * p.b_col, p.b_col, p.b_row, j1 - j0, U::kNR, k,
+                            g * kPB, in_place, packed_b.get());
+      }
       // A's part of this block is beyond the second cache, and the hardware does not see it coming.
-      const bool far = t.packed_a && (i1 - i0) * g * kF * int64_t(sizeof(Pack)) > (2 << 20);
+      const bool far =
+          !U::kAhead && t.packed_a && (i1 - i0) * g * kF * int64_t(sizeof(Pack)) > (2 << 20);
       for (int64_t i = i0; i < i1; i += t.panel) {
         const int rows = static_cast<int>(std::min(t.panel, i1 - i));
         const Pack* ap;
@@ -162,8 +169,9 @@ struct Blocked {
     // Blocks of C: as wide as packing likes, then halved until there are enough to share.
     const bool direct = U::kDirect && p.plain() && !raw;
     const int threads = in_parallel() ? 1 : num_threads();
-    const double most = threads == 1 ? 1 : 2 * threads;  // wide blocks read less
-    const int64_t want = static_cast<int64_t>(std::clamp(work / 3e6, 1.0, most));
+    // Wide blocks read less, and short work is done before sharing it anew brings anything.
+    const double most = threads == 1 || work < 5e7 * threads ? threads : 2 * threads;
+    const int64_t want = static_cast<int64_t>(std::clamp(work / 1.5e6, 1.0, most));
     const int64_t col_panels = ceil_div(p.n, U::kNR);
     int64_t col_blocks = ceil_div(p.n, kNC);
     int64_t row_blocks = direct || p.k <= U::kKC ? 1 : ceil_div(m, 504);
@@ -180,31 +188,39 @@ struct Blocked {
     const bool b_shared = b_size > 0 && b_size * int64_t(sizeof(Pack)) <= kMostShared;
     Scratch<Pack> packed_a(Slot::packed_a, in_place ? 0 : row_panels * groups * kPA);
     Scratch<Pack> packed_b(Slot::shared_b, b_shared ? b_size : 0);
-    // Pieces of B: a few rows of all panels, or, where its columns are contiguous, a panel.
-    const bool by_rows = p.b_col == 1;
-    const int64_t b_pieces = !b_shared ? 0 : by_rows ? ceil_div(p.k, kRun) : col_panels;
+    // Pieces of work: a few steps of k for all panels, where those are contiguous, or a panel.
+    constexpr int64_t kSteps = 4 * kRun;
+    const bool a_runs = p.a_row == 1 && p.a_col != 1, b_runs = p.b_col == 1;
+    const int64_t runs = ceil_div(p.k, kSteps);
+    const int64_t a_pieces = in_place ? 0 : a_runs ? runs : row_panels;
+    const int64_t b_pieces = !b_shared ? 0 : b_runs ? runs : col_panels;
+    auto pack_piece = [&]<int W>(std::integral_constant<int, W>, const void* src,
+                                 int64_t lane_stride, int64_t k_stride, int64_t lanes, int64_t each,
+                                 bool by_runs, int64_t piece, Pack* to) {
+      const int64_t x = by_runs ? piece * kSteps : 0, l = by_runs ? 0 : piece * each;
+      pack_panels<W>(static_cast<const In*>(src) + x * k_stride + l * lane_stride, lane_stride,
+                     k_stride, by_runs ? lanes : std::min(each, lanes - l), each,
+                     by_runs ? std::min(kSteps, p.k - x) : p.k, groups * W * kF, false,
+                     to + (by_runs ? x / U::kGroup : piece * groups) * W * kF);
+    };
     auto pack_pieces = [&](int64_t begin, int64_t end) {
       for (int64_t q = begin; q < end; ++q) {
-        if (q >= b_pieces) {
-          const int64_t y = q - b_pieces, i = i0 + y * panel;
-          U::template pack<U::kMR>(static_cast<const In*>(p.a) + i * p.a_row, p.a_row, p.a_col,
-                                   std::min(panel, i1 - i), p.k, packed_a.get() + y * groups * kPA);
-        } else if (by_rows) {
-          const int64_t x = q * kRun;
-          pack_b(p, x, std::min(kRun, p.k - x), 0, p.n, groups, false,
-                 packed_b.get() + x / U::kGroup * kPB);
+        if (q < b_pieces) {
+          pack_piece(std::integral_constant<int, U::kNR>(), p.b, p.b_col, p.b_row, p.n, U::kNR,
+                     b_runs, q, packed_b.get());
         } else {
-          const int64_t j = q * U::kNR;
-          pack_b(p, 0, p.k, j, std::min(p.n, j + U::kNR), groups, false,
-                 packed_b.get() + q * groups * kPB);
+          pack_piece(std::integral_constant<int, U::kMR>(),
+                     static_cast<const In*>(p.a) + i0 * p.a_row, p.a_row, p.a_col, m, panel, a_runs,
+                     q - b_pieces, packed_a.get());
         }
       }
     };
-    const int64_t pieces = b_pieces + (in_place ? 0 : row_panels);
+    const int64_t pieces = a_pieces + b_pieces;
+    const int64_t elements = (in_place ? 0 : row_panels * groups * kPA) + (b_shared ? b_size : 0);
     if (row_blocks * col_blocks == 1)
       pack_pieces(0, pieces);
     else
-      parallel_range(pieces, std::max<int64_t>(1, 32768 / (kPA * groups)), pack_pieces);
+      parallel_range(pieces, pieces * 16384 / std::max<int64_t>(1, elements), pack_pieces);
     Tiles t{p,
             in_place ? nullptr : packed_a.get(),
             b_shared ? packed_b.get() : nullptr,

@@ -47,6 +47,7 @@ struct ComplexUnit {
   static constexpr int64_t kKC = 512;
   static constexpr int kStep = 1;
   static constexpr bool kDirect = false, kInPlace = false;
+  static constexpr bool kAhead = true;
 
   template <int W>
   static void pack(const In* src, int64_t lane_stride, int64_t k_stride, int64_t lanes, int64_t k,

@@ -46,13 +46,12 @@ HWY_NOINLINE HWY_ATTR void micro(int64_t k, const T* HWY_RESTRICT a, int64_t a_r
   HWY_UNROLL(1) for (; k > 0; --k) {
     hn::Vec<decltype(d)> bv[NV];
     HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * N);
-    if constexpr (kStride > 0) {
-      // B's panel fills the nearest cache beside A's: what comes next lies in the second.
-      constexpr int kAhead = 8;
-      HWY_UNROLL(2) for (int v = 0; v < NV; v += 64 / (N * sizeof(T))) {
-        __builtin_prefetch(b + kAhead * b_k + v * N);
+    if constexpr (R > kMaxRows / 2) {
+      // B's panel does not fit the nearest cache beside A's, which came from beyond the second.
+      HWY_UNROLL(2) for (int v = 0; v < NV; v += std::max<int>(1, 64 / (N * sizeof(T)))) {
+        __builtin_prefetch(b + 8 * b_k + v * N);
       }
-      __builtin_prefetch(a + kAhead * kStride);
+      if constexpr (kStride > 0) __builtin_prefetch(a + 24 * kStride);
     }
     HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
       const auto av = hn::Set(d, a[r * a_row]);
@@ -173,18 +172,24 @@ HWY_NOINLINE HWY_ATTR void pack_panel(const In* HWY_RESTRICT src, int64_t lane_s
       }
     }
   } else if (lane_stride == 1) {
-    constexpr int N = W % kLanesOf<T> == 0 ? kLanesOf<T> : kBlock;
-    const hn::FixedTag<T, N> d;
+    constexpr int kN = W > kBlock ? kLanesOf<T> : kBlock;
+    const hn::FixedTag<T, kN> d;
+    // Vectors may read and write over the end of a row, into the next one, if there is one.
+    const int64_t over = lanes == W && k_stride >= W && W + k_stride >= round_up(W, kN) ? k - 1 : 0;
     for (int64_t x = 0; x < k; ++x) {
       const In* s = src + x * k_stride;
       T* o = out + x * W;
-      int64_t l = 0;
       // Rows that are packed next, too far apart for the hardware to see them coming.
       for (int64_t y = 0; y < W; y += 64 / sizeof(In)) __builtin_prefetch(s + 16 * k_stride + y);
-      if (lanes == W) {
-        HWY_UNROLL(8) for (; l + N <= W; l += N) hn::StoreU(load(d, s + l), d, o + l);
+      if (x < over) {
+        HWY_UNROLL(8) for (int l = 0; l < W; l += kN) hn::StoreU(load(d, s + l), d, o + l);
+        continue;
       }
-      for (; l + N <= lanes; l += N) hn::StoreU(load(d, s + l), d, o + l);
+      int64_t l = 0;
+      if (lanes == W) {
+        HWY_UNROLL(8) for (; l + kN <= W; l += kN) hn::StoreU(load(d, s + l), d, o + l);
+      }
+      for (; l + kN <= lanes; l += kN) hn::StoreU(load(d, s + l), d, o + l);
       for (; l < lanes; ++l) o[l] = static_cast<T>(s[l]);
     }
   } else {

@@ -29,6 +29,7 @@ constexpr int kRows = 6;
 #endif
 constexpr int kLanes = HWY_MAX_BYTES / sizeof(float);
 constexpr int kWidth = 2 * kLanes;  // columns of a panel
+constexpr int kAhead = 8;           // steps of k that a panel of weights is asked for ahead
 
 struct Left {
   const float* a;
@@ -51,6 +52,9 @@ HWY_NOINLINE HWY_ATTR void block(const Left& left, const float* HWY_RESTRICT b,
     HWY_UNROLL(1) for (int64_t k = left.length; k > 0; --k) {
       hn::Vec<decltype(d)> bv[NV];
       HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * kLanes);
+      HWY_UNROLL(2)
+      for (int v = 0; v < NV; v += std::max(1, 16 / kLanes))
+        __builtin_prefetch(b + kAhead * kWidth + v * kLanes);
       HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
         const auto av = hn::Set(d, a[r * row]);
         HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = hn::MulAdd(av, bv[v], acc[r][v]);

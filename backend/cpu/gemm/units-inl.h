@@ -11,6 +11,7 @@ struct RealUnit {
   static constexpr int64_t kKC = 4096 / sizeof(T);
   static constexpr int kStep = kEveryRow ? 1 : 2;
   static constexpr bool kDirect = sizeof(Out) == sizeof(T);
+  static constexpr bool kAhead = true;
   static constexpr bool kInPlace = kEveryRow && std::is_same_v<In, T>;
 
   template <int W>
