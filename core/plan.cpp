@@ -43,9 +43,30 @@ Kind kind_of(const array& a) {
   return Kind::Other;
 }
 
+/** Working memory of planners, kept by each thread: a plan of a few nodes would spend more time on
+ *  allocating it than on itself. */
+struct PlanMemory {
+  struct Visit {
+    array value;
+    size_t next;
+  };
+  std::vector<Entry> entries;
+  std::vector<int> uses;
+  std::vector<Group> groups;  // by root; those beyond the entries are what earlier plans left
+  std::vector<int> stores;    // by root: outputs of the tape
+  std::vector<int> members, pending;
+  std::vector<uint16_t> value;  // by entry: its number in the tape
+  std::vector<Visit> visits;
+  std::vector<const Node*> inputs;
+};
+thread_local PlanMemory kept_memory;
+
 class Planner {
  public:
-  explicit Planner(const std::vector<array>& outputs) : epoch_(++last_epoch_) {
+  explicit Planner(const std::vector<array>& outputs)
+      : epoch_(++last_epoch_), memory_(std::move(kept_memory)) {
+    uses_.clear();
+    stores_.clear();
     order(outputs);
     count_uses();
     for (const auto& out : outputs) {
@@ -57,9 +78,18 @@ class Planner {
     }
     fuse();
   }
+  Planner(const Planner&) = delete;
+  Planner& operator=(const Planner&) = delete;
+  ~Planner() {
+    // Arrays may hold much, and letting them go may run anything, another plan included.
+    entries_.clear();
+    memory_.visits.clear();
+    if (entries_.capacity() <= kKeptEntries) kept_memory = std::move(memory_);
+  }
 
   Plan plan() {
     Plan plan;
+    plan.tasks.reserve(entries_.size() < 8 ? entries_.size() : 0);
     for (size_t i = 0; i < entries_.size(); ++i) {
       Entry& e = entries_[i];
       if (e.kind == Kind::Other) {
@@ -79,11 +109,7 @@ class Planner {
 
   // Depth first without recursion; inputs come before the nodes that use them.
   void order(const std::vector<array>& outputs) {
-    struct Visit {
-      array value;
-      size_t next;
-    };
-    std::vector<Visit> stack;
+    auto& stack = memory_.visits;
     auto visit = [&](const array& a) {
       Node* n = GraphAccess::node(a);
       if (n->plan_epoch == epoch_ || a.status() != array::unscheduled) return;
@@ -99,7 +125,7 @@ class Planner {
     for (const auto& out : outputs) {
       visit(out);
       while (!stack.empty()) {
-        Visit& top = stack.back();
+        auto& top = stack.back();
         const auto& inputs = top.value.inputs();
         if (top.next < inputs.size()) {
           visit(inputs[top.next++]);
@@ -146,7 +172,7 @@ class Planner {
   }
 
   void fuse() {
-    groups_.resize(entries_.size());
+    if (groups_.size() < entries_.size()) groups_.resize(entries_.size());
     for (int i = static_cast<int>(entries_.size()) - 1; i >= 0; --i) {
       Entry& e = entries_[i];
       if (e.kind == Kind::Other) continue;
@@ -186,11 +212,12 @@ class Planner {
     // Its result is no input of the group any more, its own inputs are.
     const Node* self = GraphAccess::node(e.value);
     size_t before = g.inputs.size();
-    auto kept = g.inputs;
+    auto& kept = memory_.inputs;
+    kept = g.inputs;
     std::erase(kept, self);
     for (const auto& in : e.value.inputs()) add_input(kept, in);
     if (kept.size() > Tape::kMaxInputs && kept.size() > before) return false;
-    g.inputs = std::move(kept);
+    std::swap(g.inputs, kept);
     ++g.members;
     e.group = root;
     e.stored = outside;
@@ -250,6 +277,12 @@ class Planner {
     std::sort(members_.begin(), members_.end());
 
     value_.resize(entries_.size());
+    const size_t n = members_.size();
+    task.operands.reserve(groups_[root].inputs.size());
+    task.input_refs.reserve(groups_[root].inputs.size());
+    tape.inputs.reserve(groups_[root].inputs.size());
+    tape.instrs.reserve(n);
+    task.nodes.reserve(n);
     for (int m : members_) {
       for (const auto& in : entries_[m].value.inputs()) {
         if (is_member(in, root)) continue;
@@ -272,6 +305,8 @@ class Planner {
       return 0;
     };
     std::vector<array> stored;
+    stored.reserve(stores_[root]);
+    tape.outputs.reserve(stores_[root]);
     for (int m : members_) {
       Entry& e = entries_[m];
       const auto& inputs = e.value.inputs();
@@ -308,7 +343,8 @@ class Planner {
 
   // All members are reachable from the root through members.
   void collect(int i, int root) {
-    std::vector<int> stack{i};
+    auto& stack = memory_.pending;
+    stack.assign(1, i);
     entries_[i].refs = -1;  // from here on: visited
     while (!stack.empty()) {
       int m = stack.back();
@@ -326,12 +362,14 @@ class Planner {
 
   static inline std::atomic<uint64_t> last_epoch_ = 0;
   uint64_t epoch_;
-  std::vector<Entry> entries_;
-  std::vector<int> uses_;
-  std::vector<Group> groups_;    // by root
-  std::vector<int> stores_;      // by root: outputs of the tape
-  std::vector<int> members_;     // scratch
-  std::vector<uint16_t> value_;  // by entry: its number in the tape
+  static constexpr size_t kKeptEntries = 4096;
+  PlanMemory memory_;
+  std::vector<Entry>& entries_ = memory_.entries;
+  std::vector<int>& uses_ = memory_.uses;
+  std::vector<Group>& groups_ = memory_.groups;
+  std::vector<int>& stores_ = memory_.stores;
+  std::vector<int>& members_ = memory_.members;
+  std::vector<uint16_t>& value_ = memory_.value;
 };
 
 }  // namespace

@@ -209,11 +209,12 @@ TYPED_TEST(Gemm, Sizes) {
   std::mt19937 rng(1);
   // Around the microkernel's rows and columns, the thin kernels' limits and the k blocks.
   const int64_t shapes[][3] = {
-      {1, 1, 1},      {1, 1, 100},   {2, 3, 4},     {5, 1, 70},    {1, 5, 70},    {3, 40, 5},
-      {8, 8, 65},     {9, 9, 9},     {13, 31, 17},  {14, 32, 64},  {15, 33, 65},  {16, 16, 16},
-      {29, 65, 33},   {7, 129, 131}, {129, 7, 131}, {1, 257, 300}, {257, 1, 300}, {64, 48, 513},
-      {30, 70, 1025}, {100, 3, 40},  {2, 1500, 20}, {4, 37, 4500}, {1, 33, 9000}, {300, 40, 20},
-      {20, 300, 10},  {70, 530, 30}, {520, 17, 20}};
+      {1, 1, 1},     {1, 1, 100},   {2, 3, 4},       {5, 1, 70},      {1, 5, 70},
+      {3, 40, 5},    {8, 8, 65},    {9, 9, 9},       {13, 31, 17},    {14, 32, 64},
+      {15, 33, 65},  {16, 16, 16},  {29, 65, 33},    {7, 129, 131},   {129, 7, 131},
+      {1, 257, 300}, {257, 1, 300}, {64, 48, 513},   {30, 70, 1025},  {100, 3, 40},
+      {2, 1500, 20}, {4, 37, 4500}, {1, 33, 9000},   {300, 40, 20},   {20, 300, 10},
+      {70, 530, 30}, {520, 17, 20}, {150, 70, 1100}, {300, 100, 200}, {90, 300, 130}};
   for (auto& [m, n, k] : shapes) {
     GemmArgs g;
     g.m = m, g.n = n, g.k = k;
@@ -249,6 +250,25 @@ TYPED_TEST(Gemm, Strides) {
         g.c_row_stride = n + 2;
         check<T>(g, Operand<T>(1, m, k, la, rng), Operand<T>(1, k, n, lb, rng));
       }
+}
+
+TYPED_TEST(Gemm, RowsThatOverlap) {
+  using T = TypeParam;
+  std::mt19937 rng(8);
+  const int64_t shapes[][3] = {{5, 40, 70}, {64, 96, 1100}, {30, 50, 90}, {33, 70, 20}};
+  for (auto& [m, n, k] : shapes)
+    for (int64_t apart : {0, 7, 32}) {
+      GemmArgs g;
+      g.m = m, g.n = n, g.k = k;
+      Operand<T> b(1, k, n, Layout::rows, rng);
+      b.matrix.row_stride = apart;
+      check<T>(g, Operand<T>(1, m, k, Layout::columns, rng), b);
+      if constexpr (!std::is_integral_v<T>) {
+        Operand<T> d(1, m, n, Layout::rows, rng);
+        g.beta = 1;
+        check<T>(g, Operand<T>(1, m, k, Layout::rows, rng), b, &d);
+      }
+    }
 }
 
 TYPED_TEST(Gemm, Batches) {

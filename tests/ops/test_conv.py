@@ -263,6 +263,50 @@ def test_many_positions_and_channels():
         np.testing.assert_allclose(np.array(gw)[:, i, j], tap, rtol=1e-10, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "shape, outputs, kernel, stride, pad",
+    [
+        ((2, 9, 11, 16), 20, (3, 3), (1, 1), (1, 1)),
+        ((1, 8, 8, 17), 5, (3, 3), (2, 2), (1, 1)),
+        ((3, 7, 30, 16), 33, (1, 1), (1, 1), (0, 0)),
+        ((1, 12, 13, 32), 8, (5, 4), (3, 2), (2, 1)),
+        ((2, 6, 6, 16), 16, (3, 3), (1, 1), (3, 3)),
+        ((1, 40, 60, 18), 14, (3, 3), (1, 1), (0, 0)),
+        ((1, 5, 70, 16), 30, (2, 1), (2, 3), (0, 2)),
+        ((9, 1300, 16), 12, (7,), (2,), (3,)),
+        ((1, 4, 5, 6, 16), 9, (2, 3, 3), (1, 1, 2), (1, 0, 1)),
+    ],
+)
+def test_weights_gradient_over_lines(shape, outputs, kernel, stride, pad):
+    x, w = draw(*shape), draw(outputs, *kernel, shape[-1])
+    f = lambda w: mx.conv_general(mx.array(x), w, stride=stride, padding=pad)
+    g = draw(*f(mx.array(w)).shape)
+    _, (got,) = mx.vjp(f, [mx.array(w)], [mx.array(g)])
+    padded = np.pad(x, ((0, 0), *((p, p) for p in pad), (0, 0))).astype(np.float64)
+    expected = np.zeros(w.shape)
+    sizes = g.shape[1:-1]
+    for tap in np.ndindex(*kernel):
+        met = [slice(t, t + (n - 1) * s + 1, s) for t, n, s in zip(tap, sizes, stride)]
+        values = padded[(slice(None), *met)].reshape(-1, shape[-1])
+        expected[(slice(None), *tap)] = g.reshape(-1, outputs).T @ values
+    np.testing.assert_allclose(
+        np.array(got), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
+    )
+
+
+def test_infinity_meets_only_its_own_slopes():
+    """An infinity at the end of a line counts where a tap meets it, and is no NaN elsewhere."""
+    x = draw(1, 6, 6, 16)
+    x[0, 2, 5, 3] = np.inf
+    w = mx.zeros((4, 1, 3, 16))
+    g = np.ones((1, 6, 4, 4), np.float32)
+    _, (got,) = mx.vjp(lambda w: mx.conv2d(mx.array(x), w), [w], [mx.array(g)])
+    expected = np.zeros((4, 1, 3, 16), bool)
+    expected[:, 0, 2, 3] = True
+    np.testing.assert_array_equal(np.isposinf(np.array(got)), expected)
+    assert not np.isnan(np.array(got)).any()
+
+
 def test_empty():
     w = mx.ones((3, 3, 3, 2))
     assert mx.conv2d(mx.zeros((0, 5, 5, 2)), w).shape == (0, 3, 3, 3)

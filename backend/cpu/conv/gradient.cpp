@@ -169,7 +169,7 @@ void run_weight_gradient(const ConvolutionWeightGradient& p, const std::vector<a
     gradient_by_positions<float>(l, x, cotangent, out);
   } else if (out.dtype() == float64 && few) {
     gradient_by_positions<double>(l, x, cotangent, out);
-  } else {
+  } else if (!gradient_by_lines(l, x, cotangent, out)) {
     gradient_by_taps(l, x, cotangent, out);
   }
 }

@@ -37,10 +37,12 @@ struct Blocked {
   };
 
   /** Whether B is read where it lies: so few rows use a panel that packing it costs more than it
-   *  brings; unless B is far away, and short pieces of its rows would come slowly. */
+   *  brings, unless B is far away, and short pieces of its rows would come slowly; or rows that
+   *  overlap lie closer than packed ones. */
   static bool b_in_place(const Problem& p) {
-    return U::kInPlace && p.b_col == 1 && p.m <= 2 * U::kMR &&
-           p.k * p.b_row * int64_t(sizeof(In)) <= (int64_t(8) << 20);
+    const int64_t bytes = p.k * p.b_row * int64_t(sizeof(In));
+    if (!U::kInPlace || p.b_col != 1) return false;
+    return p.b_row >= 0 && p.b_row < p.n ? bytes <= (1 << 20) : p.m <= 2 * U::kMR && bytes <= (8 << 20);
   }
 
   /** Whether A is read where it lies: all of it in the second cache, a panel in the first, where

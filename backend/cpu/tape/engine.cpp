@@ -15,7 +15,15 @@ namespace {
 
 constexpr int64_t kChunk = 32 * 1024;  // elements that one thread takes at a time
 
-void run_map(const Program& program, const Space& space) {
+/** Fewer where each takes long: what has an error is a polynomial, not an instruction. */
+int64_t chunk_of(const Tape& tape) {
+  int64_t cost = 2;  // of memory
+  for (const auto& instr : tape.instrs)
+    cost += instr.op != EwOp::Cast && info(instr.op).ulp >= 1 ? 8 : 1;
+  return std::clamp<int64_t>(96 * 1024 / cost / 2048 * 2048, 8 * 1024, kChunk);
+}
+
+void run_map(const Program& program, const Space& space, int64_t chunk) {
   bool linear = true;
   for (const auto& lane : space.lanes) linear &= lane.linear || lane.scalar || lane.period > 0;
   // Long rows are cut at their ends, so that tiles can be read in place; short ones are packed.
@@ -28,8 +36,8 @@ void run_map(const Program& program, const Space& space) {
       i += n;
     }
   };
-  if (space.size <= kChunk) return work(0, space.size);
-  parallel_range(space.size, kChunk, work);
+  if (space.size <= chunk) return work(0, space.size);
+  parallel_range(space.size, chunk, work);
 }
 
 /** A copy: packed on one side or the other, it needs no tile in between. */
@@ -123,7 +131,7 @@ void run_tape(const Tape& tape, const Shape& shape, const std::vector<TapeOperan
   const bool copy = tape.instrs.empty() && tape.outputs.size() == 1;
   if (copy && (try_transpose(space) || try_move(space))) return;
   Program program(tape, space);
-  run_map(program, space);
+  run_map(program, space, chunk_of(tape));
 }
 
 const bool registered = [] {

@@ -28,9 +28,10 @@ char* thread_scratch(size_t bytes) {
 }
 
 Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(space) {
+  using Numbers = SmallVector<int, 24>;
   size_t n_inputs = tape.inputs.size();
   size_t n_values = n_inputs + tape.instrs.size();
-  std::vector<int> itemsize(n_values), last_use(n_values, -1);
+  Numbers itemsize(n_values), last_use(n_values, -1);
   int widest = 1;
   for (size_t v = 0; v < n_values; ++v) {
     itemsize[v] = dtype_of(v < n_inputs ? tape.inputs[v] : tape.instrs[v - n_inputs].out).size();
@@ -44,7 +45,7 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
     for (int k = 0; k < info(tape.instrs[i].op).arity; ++k) last_use[tape.instrs[i].args[k]] = i;
   }
   // What leaves the tape is needed until its end.
-  std::vector<int> direct(n_values, -1);
+  Numbers direct(n_values, -1);
   auto may_write_now = [&](size_t value, const Lane& out) {
     // In place only where no later step reads an input from the same memory.
     if (!out.linear) return false;
@@ -70,7 +71,7 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
   if (tape.reduce) last_use[tape.reduce->value] = end;
 
   slots_ = 0;
-  input_slot_.assign(n_inputs, -1);
+  input_slot_.resize(n_inputs, -1);
   for (size_t in = 0; in < n_inputs; ++in) {
     const Lane& lane = space.lanes[in];
     if (lane.period > 0) {
@@ -80,7 +81,8 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
       input_slot_[in] = slots_++;
     }
   }
-  std::vector<int> free_slots, slot(n_values, -1);
+  Numbers free_slots, slot(n_values, -1);
+  steps_.reserve(tape.instrs.size());
   for (int i = 0; i < end; ++i) {
     const auto& instr = tape.instrs[i];
     size_t v = n_inputs + i;

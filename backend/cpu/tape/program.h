@@ -60,8 +60,8 @@ class Program {
   size_t period_bytes_ = 0;  // copies of shared rows, after the slots
   int slots_;
   std::vector<Step> steps_;
-  std::vector<Store> stores_;    // outputs that a step could not write in place
-  std::vector<int> input_slot_;  // scratch of each input that is not read in place, or -1
+  std::vector<Store> stores_;       // outputs that a step could not write in place
+  SmallVector<int, 8> input_slot_;  // scratch of each input that is not read in place, or -1
 };
 
 }  // namespace mlx::core::cpu
