@@ -17,6 +17,13 @@ HWY_BEFORE_NAMESPACE();
 namespace mlx::core::cpu::HWY_NAMESPACE {
 namespace {
 
+#if HWY_MAX_BYTES > 16
+HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> load(hn::FixedTag<float, 4> d, const float* p) {
+  return hn::LoadU(d, p);
+}
+#endif
+#include "backend/cpu/turn-inl.h"
+
 /** What a masked score is: finite, so that a row of them alone is uniform and not NaN. */
 constexpr float kMasked = -std::numeric_limits<float>::max();
 
@@ -79,7 +86,20 @@ HWY_INLINE void to_panels(const float* in, size_t in_row, size_t rows, size_t co
  * kTileCols][cols][kTileCols]. */
 HWY_INLINE void to_panels_transposed(const float* in, size_t in_row, size_t rows, size_t cols,
                                      float* out) {
-  for (size_t i = 0; i < round_up(rows, kTileCols); ++i) {
+  constexpr size_t L = HWY_LANES(float);
+  size_t i = 0;
+  for (; i + L <= rows; i += L) {
+    float* to = out + i / kTileCols * kTileCols * cols + i % kTileCols;
+    const float* from[L];
+    for (size_t y = 0; y < L; ++y) from[y] = in + (i + y) * in_row;
+    size_t c = 0;
+    for (; c + 4 <= cols; c += 4)
+      turn_block<float, int(kTileCols), int(L)>(from, int64_t(c), to + c * kTileCols);
+    for (; c < cols; ++c) {
+      for (size_t y = 0; y < L; ++y) to[c * kTileCols + y] = from[y][c];
+    }
+  }
+  for (; i < round_up(rows, kTileCols); ++i) {
     float* to = out + i / kTileCols * kTileCols * cols + i % kTileCols;
     for (size_t c = 0; c < cols; ++c) to[c * kTileCols] = i < rows ? in[i * in_row + c] : 0.0f;
   }
@@ -104,9 +124,16 @@ HWY_INLINE size_t keys_that_matter(const Attention& a, size_t first, size_t last
   return size_t(std::min(visible_keys(a, last), int64_t(a.keys)));
 }
 
-/** Masks the scores of keys [key, key + n) of one row. */
-HWY_INLINE void mask_scores(const Attention& a, size_t b, size_t head, size_t query, size_t key,
-                            size_t n, float* scores) {
+/** Of keys [key, key + n): the first so many matter to queries first..last, the others to none. */
+HWY_INLINE size_t keys_seen(const Attention& a, size_t first, size_t last, size_t key, size_t n) {
+  const size_t end = keys_that_matter(a, first, last);
+  return end <= key ? 0 : HWY_MIN(n, end - key);
+}
+
+/** Masks the scores of keys [key, key + n) of one row; those from the result on count for nothing
+ *  and are left as they are. */
+HWY_INLINE size_t mask_scores(const Attention& a, size_t b, size_t head, size_t query, size_t key,
+                              size_t n, float* scores) {
   const int64_t visible = std::max<int64_t>(0, visible_keys(a, query) - int64_t(key));
   if (a.mask.data) {
     const int64_t step = a.mask.strides[3];
@@ -137,7 +164,10 @@ HWY_INLINE void mask_scores(const Attention& a, size_t b, size_t head, size_t qu
       });
     }
   }
+  // A query that sees no key at all looks at all of them alike.
+  if (visible_keys(a, query) > 0) return HWY_MIN(n, size_t(visible));
   for (size_t j = size_t(visible); j < n; ++j) scores[j] = kMasked;
+  return n;
 }
 
 HWY_INLINE float max_of(const float* p, size_t n) {
@@ -156,9 +186,11 @@ HWY_INLINE float max_of(const float* p, size_t n) {
 HWY_INLINE float exp_in_place(float* p, size_t n, size_t padded, float max) {
   const DF d;
   const VF m = hn::Set(d, max);
-  for (size_t i = n; i < padded; ++i) p[i] = -std::numeric_limits<float>::infinity();
+  const size_t whole = round_up(n, hn::Lanes(d));
+  for (size_t i = n; i < whole; ++i) p[i] = -std::numeric_limits<float>::infinity();
+  for (size_t i = whole; i < padded; i += hn::Lanes(d)) hn::StoreU(hn::Zero(d), d, p + i);
   VF sum = hn::Zero(d);
-  for (size_t i = 0; i < padded; i += hn::Lanes(d)) {
+  for (size_t i = 0; i < whole; i += hn::Lanes(d)) {
     const VF e = exp_of(d, hn::Sub(hn::LoadU(d, p + i), m));
     hn::StoreU(e, d, p + i);
     sum = hn::Add(sum, e);

@@ -23,7 +23,7 @@ namespace mlx::core::cpu::HWY_NAMESPACE {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr size_t kKeys = 128;  // a block: scores of it and of 252 rows are 126 kB
+constexpr size_t kKeys = 256;  // a block; its scores of one tile of rows stay in L1
 
 HWY_INLINE void write_result(const Attention& a, const AttentionOut& to, size_t b, size_t head,
                              size_t query, const float* sums, float max, float total, float* row) {
@@ -45,10 +45,10 @@ void many_rows(const Attention& a, const AttentionOut& to, size_t b, size_t kv, 
   const size_t dim = a.head_dim;
   const size_t vdim = round_up(a.value_dim, kTileCols);
   const size_t wide = std::max(dim, vdim);
-  float* q = scratch.floats(rows * dim + rows * kKeys + rows * vdim + 2 * rows + kKeys * wide +
+  float* q = scratch.floats(rows * dim + kTileRows * kKeys + rows * vdim + 2 * rows + kKeys * wide +
                             kKeys * dim + kKeys * vdim);
   float* scores = q + rows * dim;
-  float* sums = scores + rows * kKeys;
+  float* sums = scores + kTileRows * kKeys;
   float* max = sums + rows * vdim;
   float* total = max + rows;
   float* plain = total + rows;
@@ -64,7 +64,6 @@ void many_rows(const Attention& a, const AttentionOut& to, size_t b, size_t kv, 
   const size_t end = keys_that_matter(a, map.query(row0), map.query(row0 + rows - 1));
   for (size_t key = 0; key < end; key += kKeys) {
     const size_t n = std::min(kKeys, end - key);
-    const size_t padded = round_up(n, kTileCols);
     for (size_t j = 0; j < n; ++j) {
       read_row(a.dtype, a.k, b, kv, key + j, dim, dim, 1.0f, plain + j * dim);
     }
@@ -73,18 +72,29 @@ void many_rows(const Attention& a, const AttentionOut& to, size_t b, size_t kv, 
       read_row(a.dtype, a.v, b, kv, key + j, a.value_dim, vdim, 1.0f, plain + j * vdim);
     }
     to_panels(plain, vdim, n, vdim, v_panels);
-    tile_block(rows, padded, dim, q, dim, 1, k_panels, scores, kKeys, false);
-    for (size_t r = 0; r < rows; ++r) {
-      float* s = scores + r * kKeys;
-      mask_scores(a, b, map.head(row0 + r), map.query(row0 + r), key, n, s);
-      const float before = max[r];
-      max[r] = std::max(before, max_of(s, n));
-      const float from = max[r] == -kInfinity ? 0.0f : max[r];
-      const float kept = exp_scalar(before - from);
-      total[r] = total[r] * kept + exp_in_place(s, n, padded, from);
-      if (kept != 1.0f) scale_in_place(sums + r * vdim, vdim, kept);
+    for (size_t r0 = 0; r0 < rows; r0 += kTileRows) {
+      const size_t count = std::min(kTileRows, rows - r0);
+      const size_t seen =
+          keys_seen(a, map.query(row0 + r0), map.query(row0 + r0 + count - 1), key, n);
+      if (seen == 0) continue;
+      const size_t padded = round_up(seen, kTileCols);
+      tile_block(count, padded, dim, q + r0 * dim, dim, 1, k_panels, scores, kKeys, false);
+      for (size_t i = 0; i < count; ++i) {
+        const size_t r = r0 + i;
+        float* s = scores + i * kKeys;
+        const size_t live =
+            mask_scores(a, b, map.head(row0 + r), map.query(row0 + r), key, seen, s);
+        const float before = max[r];
+        max[r] = std::max(before, max_of(s, live));
+        const float from = max[r] == -kInfinity ? 0.0f : max[r];
+        const float kept = exp_scalar(before - from);
+        total[r] = total[r] * kept + exp_in_place(s, live, padded, from);
+        if (kept != 1.0f) scale_in_place(sums + r * vdim, vdim, kept);
+      }
+      for (size_t c = 0; c < vdim; c += kTileCols) {
+        tile(count, seen, scores, kKeys, 1, v_panels + c * n, sums + r0 * vdim + c, vdim, true);
+      }
     }
-    tile_block(rows, vdim, n, scores, kKeys, 1, v_panels, sums, vdim, true);
   }
   for (size_t r = 0; r < rows; ++r) {
     write_result(a, to, b, map.head(row0 + r), map.query(row0 + r), sums + r * vdim, max[r],
@@ -282,11 +292,11 @@ void few_rows(const Attention& a, size_t b, size_t kv, size_t key, size_t n, flo
     });
     for (size_t r = 0; r < rows; ++r) {
       float* s = scores + r * kRun;
-      mask_scores(a, b, map.head(r), map.query(r), key, n, s);
-      const float max = max_of(s, n);
+      const size_t live = mask_scores(a, b, map.head(r), map.query(r), key, n, s);
+      const float max = max_of(s, live);
       part[r * row_floats] = max;
       part[r * row_floats + 1] =
-          exp_in_place(s, n, round_up(n, HWY_LANES(float)), max == -kInfinity ? 0.0f : max);
+          exp_in_place(s, live, round_up(n, HWY_LANES(float)), max == -kInfinity ? 0.0f : max);
     }
     by_fours(rows, [&](size_t r, auto count) {
       add_values<count.value>(scores + r * kRun, kRun, v, a.v.strides[2], n, a.value_dim,

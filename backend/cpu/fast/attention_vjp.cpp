@@ -91,31 +91,38 @@ void read_keys(const Attention& a, size_t b, size_t kv, size_t key, size_t n, Wo
 void recompute(const Attention& a, const RowMap& map, size_t b, size_t row0, size_t rows,
                size_t key, size_t n, const float* lse, const float* delta, Work& w) {
   const DF d;
-  const size_t padded = round_up(n, kTileCols);
-  tile_block(rows, padded, a.head_dim, w.q, w.dim, 1, w.k_across, w.p, kKeys, false);
-  tile_block(rows, padded, a.value_dim, w.g, w.vdim, 1, w.v_across, w.ds, kKeys, false);
+  const size_t all = round_up(n, kTileCols);
+  for (size_t r = 0; r < rows; r += kTileRows) {
+    const size_t count = HWY_MIN(kTileRows, rows - r);
+    const size_t seen = round_up(
+        keys_seen(a, map.query(row0 + r), map.query(row0 + r + count - 1), key, n), kTileCols);
+    tile_block(count, seen, a.head_dim, w.q + r * w.dim, w.dim, 1, w.k_across, w.p + r * kKeys,
+               kKeys, false);
+    tile_block(count, seen, a.value_dim, w.g + r * w.vdim, w.vdim, 1, w.v_across, w.ds + r * kKeys,
+               kKeys, false);
+  }
   for (size_t r = 0; r < rows; ++r) {
     const size_t head = map.head(row0 + r);
     const size_t query = map.query(row0 + r);
     const size_t at = row_index(a, b, head, query);
     float* p = w.p + r * kKeys;
     float* ds = w.ds + r * kKeys;
-    mask_scores(a, b, head, query, key, n, p);
+    const size_t live = mask_scores(a, b, head, query, key, n, p);
     // A query that saw nothing looked at all keys alike, whatever the scores.
     const bool blind = lse[at] < 0.999f * kMasked && lse[at] >= kMasked;
     if (blind) {
       std::fill(p, p + n, 1.0f / float(a.keys));
-      std::fill(p + n, p + padded, 0.0f);
-      std::fill(ds, ds + padded, 0.0f);
+      std::fill(p + n, p + all, 0.0f);
+      std::fill(ds, ds + all, 0.0f);
       continue;
     }
-    exp_in_place(p, n, padded, lse[at]);
+    exp_in_place(p, live, all, lse[at]);
     const VF shift = hn::Set(d, delta[at]);
-    for (size_t j = 0; j < padded; j += hn::Lanes(d)) {
+    for (size_t j = 0; j < live; j += hn::Lanes(d)) {
       const VF x = hn::Sub(hn::LoadU(d, ds + j), shift);
       hn::StoreU(hn::Mul(hn::LoadU(d, p + j), x), d, ds + j);
     }
-    for (size_t j = n; j < padded; ++j) ds[j] = 0.0f;
+    std::fill(ds + live, ds + all, 0.0f);
   }
 }
 

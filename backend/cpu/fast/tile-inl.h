@@ -42,6 +42,10 @@ HWY_INLINE void tile_rows(size_t depth, const float* HWY_RESTRICT a, size_t a_ro
   for (size_t k = 0; k < depth; ++k) {
     const VF b0 = hn::LoadU(d, b);
     const VF b1 = hn::LoadU(d, b + L);
+    if constexpr (R > kTileRows / 2) {  // panels of a block lie in the second cache
+      __builtin_prefetch(b + 8 * kTileCols);
+      if constexpr (L == 16) __builtin_prefetch(b + 8 * kTileCols + L);
+    }
     HWY_UNROLL(16)
     for (size_t r = 0; r < R; ++r) {
       const VF v = hn::Set(d, a[r * a_row]);
