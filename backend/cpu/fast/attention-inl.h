@@ -130,6 +130,15 @@ HWY_INLINE size_t keys_seen(const Attention& a, size_t first, size_t last, size_
   return end <= key ? 0 : HWY_MIN(n, end - key);
 }
 
+/** Of rows [row0, row0 + rows): as many at the begin see neither `key` nor any after it. */
+HWY_INLINE size_t rows_blind(const Attention& a, const RowMap& map, size_t row0, size_t rows,
+                             size_t key) {
+  if (!a.causal || visible_keys(a, map.query(row0)) <= 0) return 0;
+  const int64_t query = int64_t(key) + int64_t(a.queries) - int64_t(a.keys);  // the first to see it
+  const int64_t row = query * int64_t(map.group) - int64_t(row0);
+  return size_t(std::clamp<int64_t>(row, 0, int64_t(rows)));
+}
+
 /** Masks the scores of keys [key, key + n) of one row; those from the result on count for nothing
  *  and are left as they are. */
 HWY_INLINE size_t mask_scores(const Attention& a, size_t b, size_t head, size_t query, size_t key,

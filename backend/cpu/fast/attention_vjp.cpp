@@ -24,6 +24,7 @@ namespace {
 
 constexpr size_t kKeys = 128;
 constexpr size_t kRows = 84;
+constexpr size_t kLine = kKeys + 16;  // between rows of scores, which are also read down columns
 
 size_t row_index(const Attention& a, size_t b, size_t head, size_t query) {
   return (b * a.heads + head) * a.queries + query;
@@ -45,24 +46,26 @@ struct Work {
   float *q, *g;                // [kRows][dim] times scale, [kRows][vdim]: queries and dout
   float *k, *v;                // [kKeys][dim], [kKeys][vdim]
   float *k_across, *v_across;  // transposed panels
-  float *p, *ds;               // [kRows][kKeys]: probabilities, gradient of scores
+  float *p, *ds;               // [kRows][kLine]: probabilities, gradient of scores
   float* panels;               // of q, g or k
+  float* k_panels;             // of k, beside those of q and g
   float *sum, *sum2;           // results, up to kKeys x wider of dim and vdim
 
   Work(const Attention& a, Scratch& scratch)
       : dim(round_up(a.head_dim, kTileCols)), vdim(round_up(a.value_dim, kTileCols)) {
     const size_t wide = std::max(dim, vdim);
-    Pieces pieces{scratch.floats((kRows + 3 * kKeys) * (dim + vdim) + 2 * kRows * kKeys +
-                                 kKeys * wide + 11 * 16)};
+    Pieces pieces{scratch.floats((kRows + 3 * kKeys) * (dim + vdim) + 2 * kRows * kLine +
+                                 kKeys * (wide + dim) + 12 * 16)};
     q = pieces.take(kRows * dim);
     g = pieces.take(kRows * vdim);
     k = pieces.take(kKeys * dim);
     v = pieces.take(kKeys * vdim);
     k_across = pieces.take(kKeys * dim);
     v_across = pieces.take(kKeys * vdim);
-    p = pieces.take(kRows * kKeys);
-    ds = pieces.take(kRows * kKeys);
+    p = pieces.take(kRows * kLine);
+    ds = pieces.take(kRows * kLine);
     panels = pieces.take(kKeys * wide);
+    k_panels = pieces.take(kKeys * dim);
     sum = pieces.take(kKeys * dim);
     sum2 = pieces.take(kKeys * vdim);
   }
@@ -96,17 +99,17 @@ void recompute(const Attention& a, const RowMap& map, size_t b, size_t row0, siz
     const size_t count = HWY_MIN(kTileRows, rows - r);
     const size_t seen = round_up(
         keys_seen(a, map.query(row0 + r), map.query(row0 + r + count - 1), key, n), kTileCols);
-    tile_block(count, seen, a.head_dim, w.q + r * w.dim, w.dim, 1, w.k_across, w.p + r * kKeys,
-               kKeys, false);
-    tile_block(count, seen, a.value_dim, w.g + r * w.vdim, w.vdim, 1, w.v_across, w.ds + r * kKeys,
-               kKeys, false);
+    tile_block(count, seen, a.head_dim, w.q + r * w.dim, w.dim, 1, w.k_across, w.p + r * kLine,
+               kLine, false);
+    tile_block(count, seen, a.value_dim, w.g + r * w.vdim, w.vdim, 1, w.v_across, w.ds + r * kLine,
+               kLine, false);
   }
   for (size_t r = 0; r < rows; ++r) {
     const size_t head = map.head(row0 + r);
     const size_t query = map.query(row0 + r);
     const size_t at = row_index(a, b, head, query);
-    float* p = w.p + r * kKeys;
-    float* ds = w.ds + r * kKeys;
+    float* p = w.p + r * kLine;
+    float* ds = w.ds + r * kLine;
     const size_t live = mask_scores(a, b, head, query, key, n, p);
     // A query that saw nothing looked at all keys alike, whatever the scores.
     const bool blind = lse[at] < 0.999f * kMasked && lse[at] >= kMasked;
@@ -145,6 +148,41 @@ void deltas(const Attention& a, const AttentionOperand& out, const AttentionOper
   }
 }
 
+/** sums [rows][dim] += ds k, from the panels of k. */
+void add_query_grads(const Attention& a, const RowMap& map, size_t row0, size_t rows, size_t key,
+                     size_t n, const Work& w, float* sums) {
+  for (size_t r = 0; r < rows; r += kTileRows) {
+    const size_t count = HWY_MIN(kTileRows, rows - r);
+    const size_t seen = keys_seen(a, map.query(row0 + r), map.query(row0 + r + count - 1), key, n);
+    for (size_t c = 0; c < w.dim; c += kTileCols) {
+      tile(count, seen, w.ds + r * kLine, kLine, 1, w.k_panels + c * n, sums + r * w.dim + c, w.dim,
+           true);
+    }
+  }
+}
+
+/** sums [n][cols] += x^T y: x are scores of rows against keys, y in panels of as many rows. */
+void add_key_grads(const Attention& a, const RowMap& map, size_t row0, size_t rows, size_t key,
+                   size_t n, const float* x, const float* y, size_t cols, float* sums) {
+  for (size_t j = 0; j < n; j += kTileRows) {
+    const size_t count = HWY_MIN(kTileRows, n - j);
+    const size_t skip = rows_blind(a, map, row0, rows, key + j);
+    for (size_t c = 0; c < cols; c += kTileCols) {
+      tile(count, rows - skip, x + skip * kLine + j, 1, kLine, y + c * rows + skip * kTileCols,
+           sums + j * cols + c, cols, true);
+    }
+  }
+}
+
+void write_query_grads(const Attention& a, const RowMap& map, size_t b, size_t row0, size_t rows,
+                       float* sums, size_t dim, const AttentionGrads& to) {
+  for (size_t r = 0; r < rows; ++r) {
+    scale_in_place(sums + r * dim, a.head_dim, a.scale);
+    const size_t at = row_index(a, b, map.head(row0 + r), map.query(row0 + r));
+    write_row(a.dtype, to.dq, int64_t(at * a.head_dim), 1, sums + r * dim, a.head_dim);
+  }
+}
+
 /** dq and dmask of rows [row0, row0 + rows) of one key head. */
 void query_grads(const Attention& a, const AttentionOperand& dout, const float* lse,
                  const float* delta, const AttentionGrads& to, size_t b, size_t kv, size_t row0,
@@ -164,30 +202,27 @@ void query_grads(const Attention& a, const AttentionOperand& dout, const float* 
     if (to.dmask) {
       for (size_t r = 0; r < rows; ++r) {
         const size_t at = row_index(a, b, map.head(row0 + r), map.query(row0 + r));
-        std::copy_n(w.ds + r * kKeys, n, to.dmask + at * a.keys + key);
+        std::copy_n(w.ds + r * kLine, n, to.dmask + at * a.keys + key);
       }
     }
     if (to.dq) {
-      to_panels(w.k, w.dim, n, w.dim, w.panels);
-      tile_block(rows, w.dim, n, w.ds, kKeys, 1, w.panels, w.sum, w.dim, true);
+      to_panels(w.k, w.dim, n, w.dim, w.k_panels);
+      add_query_grads(a, map, row0, rows, key, n, w, w.sum);
     }
   }
-  if (!to.dq) return;
-  for (size_t r = 0; r < rows; ++r) {
-    scale_in_place(w.sum + r * w.dim, a.head_dim, a.scale);
-    const size_t at = row_index(a, b, map.head(row0 + r), map.query(row0 + r));
-    write_row(a.dtype, to.dq, int64_t(at * a.head_dim), 1, w.sum + r * w.dim, a.head_dim);
-  }
+  if (to.dq) write_query_grads(a, map, b, row0, rows, w.sum, w.dim, to);
 }
 
-/** dk and dv of keys [key, key + n) of one key head, n <= kKeys. */
+/** dk and dv of keys [key, key + n) of one key head, n <= kKeys. Where dq is given, what these keys
+ *  give to it is added there: [rows][dim of Work]. */
 void key_grads(const Attention& a, const AttentionOperand& dout, const float* lse,
                const float* delta, const AttentionGrads& to, size_t b, size_t kv, size_t key,
-               size_t n) {
+               size_t n, float* dq) {
   static thread_local Scratch scratch;
   const RowMap map{a.heads / a.kv_heads, kv};
   Work w(a, scratch);
   read_keys(a, b, kv, key, n, w);
+  if (dq) to_panels(w.k, w.dim, n, w.dim, w.k_panels);
   std::fill(w.sum, w.sum + n * w.dim, 0.0f);
   std::fill(w.sum2, w.sum2 + n * w.vdim, 0.0f);
   const size_t all = map.group * a.queries;
@@ -197,9 +232,10 @@ void key_grads(const Attention& a, const AttentionOperand& dout, const float* ls
     read_queries(a, dout, map, b, row, rows, w);
     recompute(a, map, b, row, rows, key, n, lse, delta, w);
     to_panels(w.q, w.dim, rows, w.dim, w.panels);
-    tile_block(n, w.dim, rows, w.ds, 1, kKeys, w.panels, w.sum, w.dim, true);
+    add_key_grads(a, map, row, rows, key, n, w.ds, w.panels, w.dim, w.sum);
     to_panels(w.g, w.vdim, rows, w.vdim, w.panels);
-    tile_block(n, w.vdim, rows, w.p, 1, kKeys, w.panels, w.sum2, w.vdim, true);
+    add_key_grads(a, map, row, rows, key, n, w.p, w.panels, w.vdim, w.sum2);
+    if (dq) add_query_grads(a, map, row, rows, key, n, w, dq + row * w.dim);
   }
   for (size_t j = 0; j < n; ++j) {
     const size_t at = (b * a.kv_heads + kv) * a.keys + key + j;
@@ -208,6 +244,19 @@ void key_grads(const Attention& a, const AttentionOperand& dout, const float* ls
     if (to.dv)
       write_row(a.dtype, to.dv, int64_t(at * a.value_dim), 1, w.sum2 + j * w.vdim, a.value_dim);
   }
+}
+
+/** All of one key head: probabilities are computed once for dq, dk and dv. */
+void head_grads(const Attention& a, const AttentionOperand& dout, const float* lse,
+                const float* delta, const AttentionGrads& to, size_t b, size_t kv) {
+  static thread_local Scratch scratch;
+  const RowMap map{a.heads / a.kv_heads, kv};
+  const size_t rows = map.group * a.queries, dim = round_up(a.head_dim, kTileCols);
+  float* dq = scratch.floats(rows * dim);
+  std::fill(dq, dq + rows * dim, 0.0f);
+  for (size_t key = 0; key < a.keys; key += kKeys)
+    key_grads(a, dout, lse, delta, to, b, kv, key, std::min(kKeys, a.keys - key), dq);
+  write_query_grads(a, map, b, 0, rows, dq, dim, to);
 }
 
 }  // namespace
@@ -221,6 +270,7 @@ namespace {
 HWY_EXPORT(deltas);
 HWY_EXPORT(query_grads);
 HWY_EXPORT(key_grads);
+HWY_EXPORT(head_grads);
 
 constexpr size_t kBand = 84;         // kRows
 constexpr size_t kKeysOfTask = 128;  // kKeys
@@ -262,7 +312,16 @@ void attention_vjp(const Attention& a, const AttentionOperand& out, const float*
   parallel_range(int64_t(a.batch * a.heads * a.queries), 64, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(deltas)(a, out, dout, size_t(begin), size_t(end), delta);
   });
-  if (grads.dq || grads.dmask) {
+  // Heads whole, where there are enough to share; both ways sum in the same order.
+  const bool whole_heads =
+      grads.dq && (grads.dk || grads.dv) && !grads.dmask && heads >= size_t(2 * num_threads());
+  if (whole_heads) {
+    parallel_for(int64_t(heads), [&](int64_t h) {
+      HWY_DYNAMIC_DISPATCH(head_grads)
+      (a, dout, lse, delta, grads, size_t(h) / a.kv_heads, size_t(h) % a.kv_heads);
+    });
+  }
+  if (!whole_heads && (grads.dq || grads.dmask)) {
     const size_t bands = (rows + kBand - 1) / kBand;
     parallel_for(int64_t(heads * bands), [&](int64_t t) {
       const size_t h = size_t(t) / bands;
@@ -272,14 +331,14 @@ void attention_vjp(const Attention& a, const AttentionOperand& out, const float*
        std::min(kBand, rows - row));
     });
   }
-  if (grads.dk || grads.dv) {
+  if (!whole_heads && (grads.dk || grads.dv)) {
     const size_t blocks = (a.keys + kKeysOfTask - 1) / kKeysOfTask;
     parallel_for(int64_t(heads * blocks), [&](int64_t t) {
       const size_t h = size_t(t) / blocks;
       const size_t key = size_t(t) % blocks * kKeysOfTask;
       HWY_DYNAMIC_DISPATCH(key_grads)
       (a, dout, lse, delta, grads, h / a.kv_heads, h % a.kv_heads, key,
-       std::min(kKeysOfTask, a.keys - key));
+       std::min(kKeysOfTask, a.keys - key), nullptr);
     });
   }
   if (grads.dsinks) sink_grads(a, lse, delta, grads.dsinks);
