@@ -42,7 +42,8 @@ struct Blocked {
   static bool b_in_place(const Problem& p) {
     const int64_t bytes = p.k * p.b_row * int64_t(sizeof(In));
     if (!U::kInPlace || p.b_col != 1) return false;
-    return p.b_row >= 0 && p.b_row < p.n ? bytes <= (1 << 20) : p.m <= 2 * U::kMR && bytes <= (8 << 20);
+    return p.b_row >= 0 && p.b_row < p.n ? bytes <= (1 << 20)
+                                         : p.m <= 2 * U::kMR && bytes <= (8 << 20);
   }
 
   /** Whether A is read where it lies: all of it in the second cache, a panel in the first, where
@@ -51,6 +52,11 @@ struct Blocked {
     constexpr int64_t kIn = sizeof(In);
     return p.a_col == 1 && p.n <= 512 && p.m * p.a_row * kIn <= (384 << 10) &&
            U::kMR * p.k * kIn <= (20 << 10) && p.a_row * kIn % 2048 != 0;
+  }
+
+  /** Whether tiles go straight to C: as they are, or added to D, which C then holds before. */
+  static bool to_c(const Problem& p) {
+    return U::kDirect && p.alpha == 1 && (!p.d || (p.beta == 1 && p.d_col == 1));
   }
 
   /** Panels of columns [j0, j1) of B that are whole or half of one are read in place, if any. */
@@ -80,7 +86,7 @@ struct Blocked {
     const int64_t groups = ceil_div(p.k, U::kGroup), blocks = ceil_div(p.k, U::kKC);
     const int64_t block_groups = ceil_div(groups, blocks);
     const int64_t panels = ceil_div(j1 - j0, U::kNR), ld_sums = panels * kPB;
-    const bool direct = U::kDirect && p.plain() && !t.raw;
+    const bool direct = to_c(p) && !t.raw;
     const bool keep_sums = !direct && blocks > 1 && !t.raw;
     const bool in_place = b_in_place(p);
 
@@ -131,7 +137,14 @@ struct Blocked {
           Acc* c = nullptr;
           if constexpr (U::kDirect) c = static_cast<Acc*>(p.c) + i * p.ldc + j;
           if (direct && full && rows % U::kStep == 0) {
-            run(c, p.ldc, g0 > 0);
+            if constexpr (U::kDirect) {
+              if (p.d && g0 == 0) {
+                const Acc* d = static_cast<const Acc*>(p.d) + i * p.d_row + j;
+                for (int r = 0; r < rows; ++r)
+                  std::memcpy(c + r * p.ldc, d + r * p.d_row, cols * sizeof(Acc));
+              }
+            }
+            run(c, p.ldc, g0 > 0 || p.d);
           } else if (acc) {
             Acc* out = acc + (i - i0) * kF * ld_acc + q * kPB;
             run(out, ld_acc, g0 > 0);
@@ -169,7 +182,7 @@ struct Blocked {
     const double work = 2.0 * m * p.n * p.k;
 
     // Blocks of C: as wide as packing likes, then halved until there are enough to share.
-    const bool direct = U::kDirect && p.plain() && !raw;
+    const bool direct = to_c(p) && !raw;
     const int threads = in_parallel() ? 1 : num_threads();
     // Wide blocks read less, and short work is done before sharing it anew brings anything.
     const double most = threads == 1 || work < 5e7 * threads ? threads : 2 * threads;

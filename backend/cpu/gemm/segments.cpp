@@ -31,6 +31,8 @@ constexpr int kLanes = HWY_MAX_BYTES / sizeof(float);
 constexpr int kWidth = 2 * kLanes;  // columns of a panel
 constexpr int kAhead = 8;           // steps of k that a panel of weights is asked for ahead
 
+constexpr int64_t kNear = 96 * 1024;  // floats of B beside those of A in the second cache
+
 struct Left {
   const float* a;
   int64_t row;
@@ -107,25 +109,30 @@ void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, 
   const int64_t blocks = (a.m + kRows - 1) / kRows;
   const int64_t rows = (a.m + blocks - 1) / blocks;
   alignas(64) float tile[kRows * kWidth];
-  // A panel of B stays in cache for all lines.
-  for (int64_t j = 0; j < n; j += kWidth, packed += k * kWidth) {
-    const int64_t cols = std::min<int64_t>(kWidth, n - j);
+  const auto one = [&](int64_t line, int64_t i, int64_t j) {
+    const float* panel = packed + j * k;
+    const int64_t cols = std::min<int64_t>(kWidth, n - j), r = std::min(rows, a.m - i);
     const auto& kernels = cols <= kLanes ? kHalf : kWide;
-    const bool whole = cols == kWidth || cols == kLanes;
+    const Left left{a.data + line * a.line_stride + i * a.row_stride, a.row_stride, a.offsets,
+                    a.segments, a.length};
+    float* out = c + line * c_line + i * ldc + j;
+    if (cols == kWidth || cols == kLanes) return kernels[r - 1](left, panel, out, ldc);
+    kernels[r - 1](left, panel, tile, kWidth);
+    for (int64_t x = 0; x < r; ++x)
+      std::memcpy(out + x * ldc, tile + x * kWidth, cols * sizeof(float));
+  };
+  if (n * k <= kNear) {  // all of B is near: what a block of rows reads stays in the first cache
     for (int64_t line = 0; line < a.lines; ++line) {
       for (int64_t i = 0; i < a.m; i += rows) {
-        const int64_t r = std::min(rows, a.m - i);
-        const Left left{a.data + line * a.line_stride + i * a.row_stride, a.row_stride, a.offsets,
-                        a.segments, a.length};
-        float* out = c + line * c_line + i * ldc + j;
-        if (whole) {
-          kernels[r - 1](left, packed, out, ldc);
-          continue;
-        }
-        kernels[r - 1](left, packed, tile, kWidth);
-        for (int64_t x = 0; x < r; ++x)
-          std::memcpy(out + x * ldc, tile + x * kWidth, cols * sizeof(float));
+        for (int64_t j = 0; j < n; j += kWidth) one(line, i, j);
       }
+    }
+    return;
+  }
+  // A panel of B stays in cache for all lines.
+  for (int64_t j = 0; j < n; j += kWidth) {
+    for (int64_t line = 0; line < a.lines; ++line) {
+      for (int64_t i = 0; i < a.m; i += rows) one(line, i, j);
     }
   }
 }
