@@ -314,3 +314,60 @@ def test_cuda_kernels_say_what_they_need():
         mx.fast.precompiled_cuda_kernel(**args)
     with pytest.raises(ValueError, match="output dtypes"):
         mx.fast.precompiled_cuda_kernel(**{**args, "output_dtypes": []})
+
+
+ATTENTION_BITS = """
+import hashlib
+import mlx.core as mx
+digest = hashlib.sha256()
+for heads, kv, queries, keys, mask in ((4, 4, 100, 100, "causal"), (6, 3, 70, 300, "causal"), (5, 5, 90, 130, None)):
+    q, k, v = (mx.random.normal((1, h, n, 40), key=mx.random.key(i))
+               for i, (h, n) in enumerate(((heads, queries), (kv, keys), (kv, keys))))
+    f = lambda q, k, v: [mx.fast.scaled_dot_product_attention(q, k, v, scale=0.2, mask=mask)]
+    out, grads = mx.vjp(f, [q, k, v], [mx.random.normal(q.shape, key=mx.random.key(9))])
+    for a in [*out, *grads]:
+        digest.update(bytes(memoryview(a.view(mx.uint8))))
+print(digest.hexdigest())
+"""
+
+
+def test_attention_has_the_same_bits_on_any_number_of_threads():
+    """Few threads take heads whole, many take them in parts."""
+    import os
+    import subprocess
+    import sys
+
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", ATTENTION_BITS],
+            env={**os.environ, "MLX_NUM_THREADS": str(n)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for n in (1, 2, 3)
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("queries, keys", [(50, 50), (30, 300), (300, 40)])
+def test_causal_attention_ignores_what_it_hides(queries, keys):
+    """Values that no query sees may be anything; a query that sees none looks at all alike."""
+    q, k, v = (
+        np.random.default_rng(i).standard_normal((1, 2, n, 24)).astype(np.float32)
+        for i, n in enumerate((queries, keys, keys))
+    )
+    seen = np.tril(np.ones((queries, keys), bool), keys - queries)
+    scores = np.where(seen, q @ k.swapaxes(-1, -2) * 0.3, np.finfo(np.float32).min)
+    p = np.exp(scores - scores.max(-1, keepdims=True), dtype=np.float64)
+    p /= p.sum(-1, keepdims=True)
+    f = lambda q, k, v: mx.fast.scaled_dot_product_attention(q, k, v, scale=0.3, mask="causal")
+    a = [mx.array(x) for x in (q, k, v)]
+    np.testing.assert_allclose(np.array(f(*a)), p @ v, rtol=2e-5, atol=2e-5)
+    g = np.random.default_rng(7).standard_normal(q.shape).astype(np.float32)
+    _, (dq, dk, dv) = mx.vjp(lambda *a: [f(*a)], a, [mx.array(g)])
+    dp = g @ v.swapaxes(-1, -2).astype(np.float64)
+    ds = p * (dp - (dp * p).sum(-1, keepdims=True)) * 0.3 * seen
+    np.testing.assert_allclose(np.array(dv), p.swapaxes(-1, -2) @ g, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.array(dq), ds @ k, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.array(dk), ds.swapaxes(-1, -2) @ q, rtol=1e-4, atol=1e-4)

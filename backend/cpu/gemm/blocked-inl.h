@@ -186,7 +186,7 @@ struct Blocked {
     const int threads = in_parallel() ? 1 : num_threads();
     // Wide blocks read less, and short work is done before sharing it anew brings anything.
     const double most = threads == 1 || work < 5e7 * threads ? threads : 2 * threads;
-    const int64_t want = static_cast<int64_t>(std::clamp(work / 1.5e6, 1.0, most));
+    const int64_t want = static_cast<int64_t>(std::clamp(work / 1e6, 1.0, most));
     const int64_t col_panels = ceil_div(p.n, U::kNR);
     int64_t col_blocks = ceil_div(p.n, kNC);
     int64_t row_blocks = direct || p.k <= U::kKC ? 1 : ceil_div(m, 504);
@@ -252,8 +252,8 @@ struct Blocked {
   /** Long sums over few rows and columns: pieces of k in parallel, added in order. */
   static bool run_split_k(const Problem& p) {
     const int64_t blocks = ceil_div(p.m, 4 * U::kMR) * ceil_div(p.n, 2 * U::kNR);
-    if (blocks >= 8 || p.k < 8192 || 2.0 * p.m * p.n * p.k < 3e7) return false;
-    const int64_t pieces = std::min<int64_t>(16, p.k / 4096);
+    if (blocks >= 8 || p.k < 4096 || 2.0 * p.m * p.n * p.k < 1e6) return false;
+    const int64_t pieces = std::min<int64_t>(16, p.k / 1024);
     const int64_t length = round_up(ceil_div(p.k, pieces), U::kGroup);
     const int64_t ld = ceil_div(p.n, U::kNR) * kPB, size = (p.m + U::kStep) * kF * ld;
     Scratch<Acc> partial(Slot::partial, pieces * size);

@@ -190,8 +190,10 @@ void gemm(const GemmArgs& args) {
   } else if (work > 2e7 && g.batch < 8) {
     for (int64_t i = 0; i < g.batch; ++i) run(problem(i));
   } else {
-    // Matrices whole, as many a chunk as make it worth handing out.
-    const int64_t grain = std::max<int64_t>(1, static_cast<int64_t>(1e6 / (work + 3000)));
+    // Matrices whole, as many a chunk as make it worth handing out, and as equal as can be.
+    const double cost = work + 16.0 * (g.m * g.k + g.k * g.n + g.m * g.n) + 3000;
+    const int64_t most = std::max<int64_t>(1, static_cast<int64_t>(1e6 / cost));
+    const int64_t chunks = (g.batch + most - 1) / most, grain = (g.batch + chunks - 1) / chunks;
     parallel_range(g.batch, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) run(problem(i));
     });

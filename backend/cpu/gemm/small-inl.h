@@ -2,7 +2,7 @@
 // blocks, no threads, no working memory. Batches of such are common.
 // Included inside a target's namespace, so it must not include anything itself.
 
-constexpr int64_t kMostSmall = 64;  // rows, and k steps
+constexpr int64_t kMostSmall = 64;  // k steps, and rows that one thread takes
 
 /** The first n values of p, zeros after them; and the way back. Short rows, so no memcpy. */
 template <class D, class T>
@@ -24,12 +24,11 @@ HWY_INLINE void store_first(D d, hn::Vec<D> v, T* p, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
-/** Serves the problem if it is small. */
+/** Rows [begin, end) of C. */
 template <class U>
-HWY_ATTR bool run_small(const Problem& p) {
+HWY_ATTR void run_small_rows(const Problem& p, int64_t begin, int64_t end) {
   using T = typename U::Acc;
   constexpr int64_t N = kLanesOf<T>;
-  if (p.n > 2 * N || p.m > kMostSmall || p.k > kMostSmall || p.k < 1) return false;
   const hn::ScalableTag<T> d;
   const int half = p.n <= N;
   const int64_t width = half ? N : 2 * N, rest = p.n - (width - N);  // of the last vector
@@ -53,8 +52,8 @@ HWY_ATTR bool run_small(const Problem& p) {
   }
   const bool direct = U::kDirect && p.plain();
   alignas(64) T tile[kMaxRows * 2 * N];
-  for (int64_t i = 0; i < p.m; i += kMaxRows) {
-    const int rows = static_cast<int>(std::min<int64_t>(kMaxRows, p.m - i));
+  for (int64_t i = begin; i < end; i += kMaxRows) {
+    const int rows = static_cast<int>(std::min<int64_t>(kMaxRows, end - i));
     const T* a = static_cast<const T*>(p.a) + i * p.a_row;
     T* c = static_cast<T*>(p.c) + i * p.ldc;
     const bool whole = direct && p.n == width;
@@ -71,5 +70,20 @@ HWY_ATTR bool run_small(const Problem& p) {
       store_first(d, hn::Load(d, sums + width - N), c + width - N, rest);
     }
   }
+}
+
+/** Serves the problem if B is small; many rows are shared. */
+template <class U>
+bool run_small(const Problem& p) {
+  constexpr int64_t N = kLanesOf<typename U::Acc>;
+  if (p.n > 2 * N || p.k > kMostSmall || p.k < 1) return false;
+  if (p.m <= kMostSmall) {
+    run_small_rows<U>(p, 0, p.m);
+    return true;
+  }
+  // Where B is read across, larger blocks of it are turned by vectors.
+  if (p.n > N && p.k > kMostSmall / 2) return false;
+  const int64_t grain = round_up(std::max<int64_t>(1, 400000 / (2 * p.n * p.k + 60)), kMaxRows);
+  parallel_range(p.m, grain, [&](int64_t begin, int64_t end) { run_small_rows<U>(p, begin, end); });
   return true;
 }

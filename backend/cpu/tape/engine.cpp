@@ -26,12 +26,20 @@ int64_t chunk_of(const Tape& tape) {
 void run_map(const Program& program, const Space& space, int64_t chunk) {
   bool linear = true;
   for (const auto& lane : space.lanes) linear &= lane.linear || lane.scalar || lane.period > 0;
-  // Long rows are cut at their ends, so that tiles can be read in place; short ones are packed.
-  int64_t row = !linear && space.inner() >= 128 ? space.inner() : space.size;
+  // Long rows are cut at their ends, into pieces as equal as can be, so that tiles can be read in
+  // place; short ones are packed, a few whole ones where more would not fit.
+  int64_t row = space.size, tile = program.tile();
+  if (const int64_t inner = space.inner(); !linear && inner >= tile / 2) {
+    row = inner;
+    const int64_t pieces = (inner + tile - 1) / tile;
+    tile = std::min(tile, ((inner + pieces - 1) / pieces + 15) / 16 * 16);
+  } else if (!linear && inner >= tile / 4) {
+    row = tile = tile / inner * inner;
+  }
   auto work = [&](int64_t begin, int64_t end) {
     auto context = program.context(end - begin);
     for (int64_t i = begin; i < end;) {
-      int64_t n = std::min({program.tile(), end - i, row - i % row});
+      int64_t n = std::min({tile, end - i, row - divide(i, row).rest});
       program.run(context, i, n);
       i += n;
     }

@@ -141,13 +141,13 @@ const char* Program::input(Context& c, size_t in, int64_t begin, int64_t n) cons
   const Lane& lane = space_.lanes[in];
   if (lane.linear) return lane.base + begin * lane.itemsize;
   if (lane.period > 0)
-    return c.periods + input_slot_[in] * 64 + begin % lane.period * lane.itemsize;
+    return c.periods + input_slot_[in] * 64 + divide(begin, lane.period).rest * lane.itemsize;
   char* slot = c.memory + input_slot_[in] * slot_bytes_;
   const int64_t inner = space_.inner();
-  if (lane.strides.back() == 0 && begin % inner + n <= inner) {
+  const auto [row, pos] = divide(begin, inner);
+  if (lane.strides.back() == 0 && pos + n <= inner) {
     if (c.held.empty()) c.held.resize(input_slot_.size());
     Context::Held& held = c.held[in];
-    const int64_t row = begin / inner;
     if (held.row != row || held.n < n) {
       moves_of(lane.itemsize).splat(slot, lane.base + space_.row_offset(lane, row), n);
       held = {row, n};

@@ -13,8 +13,9 @@ namespace mlx::core::cpu {
 
 namespace {
 
-constexpr int64_t kJob = 64 * 1024;  // elements that a job reduces, about
-constexpr int64_t kShortRow = 128;   // rows below this are packed into tiles
+constexpr int64_t kJob = 64 * 1024;    // elements that a job reduces, about
+constexpr int64_t kShortRow = 128;     // rows below this are packed into tiles
+constexpr int64_t kInPlaceRow = 1024;  // and below this they need not be, if they lie in order
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -35,7 +36,8 @@ class Reduction {
 
   void run() {
     if (!kept(inner_)) {
-      if (reduced_.empty() && space_.inner() < kShortRow) {
+      const int64_t w = space_.inner();
+      if (reduced_.empty() && (w < kShortRow || (reads_in_place() && w < kInPlaceRow))) {
         short_rows();
       } else {
         rows();
@@ -46,6 +48,10 @@ class Reduction {
   }
 
  private:
+  // Products stay in short runs, for those of a run are float32.
+  bool reads_in_place() const {
+    return bare_ && space_.lanes[0].linear && reducer_op_ != ReduceOp::Prod;
+  }
   bool kept(int d) const { return out_.strides[d] != 0; }
 
   // Index of the first element of the row given by a position among kept and among reduced dims.
@@ -74,7 +80,8 @@ class Reduction {
   // Everything lies in short rows, one for each output: several rows make a tile.
   void short_rows() {
     int64_t w = space_.inner();
-    int64_t rows_per_tile = std::max<int64_t>(1, program_.tile() / w);
+    int64_t rows_per_tile =
+        reads_in_place() ? 64 : std::max<int64_t>(1, program_.tile() / std::max<int64_t>(1, w));
     parallel_range(n_kept_, std::max<int64_t>(1, kJob / w), [&](int64_t begin, int64_t end) {
       auto context = program_.context(program_.tile());
       std::vector<char> accs(rows_per_tile * reducer_.acc_bytes + 16);
@@ -96,10 +103,9 @@ class Reduction {
 
   // The inner dimension is reduced: each output takes whole rows, cut into tiles.
   void rows() {
-    // A row that is only added up is read where it lies, in longer runs; products stay short, for
-    // those of a run are float32.
+    // A row that is only added up is read where it lies, in longer runs.
     const Lane& in = space_.lanes[0];
-    const bool in_place = bare_ && in.linear && reducer_op_ != ReduceOp::Prod;
+    const bool in_place = reads_in_place();
     int64_t w = space_.inner(), tile = program_.tile() * (in_place ? 8 : 1);
     const bool far = in_place && space_.size >= kFarElements;
     int64_t tiles = ceil_div(w, tile);

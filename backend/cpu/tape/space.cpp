@@ -79,16 +79,17 @@ namespace {
 template <class Move>
 void by_rows(const Space& space, const Lane& lane, int64_t begin, int64_t n, Move&& move) {
   const int64_t inner = space.inner(), stride = lane.strides.back();
-  int64_t row = begin / inner;
+  auto [row, pos] = divide(begin, inner);
   int64_t done = 0;
-  if (int64_t pos = begin % inner; pos > 0 || n < inner) {
+  if (pos > 0 || n < inner) {
     done = std::min(n, inner - pos);
     move(lane.base + space.row_offset(lane, row++) + pos * stride, 0, 1, done, 0);
   }
   const int64_t apart = space.shape.size() > 1 ? lane.strides[lane.strides.size() - 2] : 0;
   const int64_t together = space.shape.size() > 1 ? space.shape[space.shape.size() - 2] : 1;
   while (n - done >= inner) {
-    const int64_t rows = std::min((n - done) / inner, together - row % together);
+    const int64_t rows =
+        std::min(divide(n - done, inner).whole, together - divide(row, together).rest);
     move(lane.base + space.row_offset(lane, row), apart, rows, inner, done);
     row += rows;
     done += rows * inner;
@@ -101,9 +102,9 @@ void by_rows(const Space& space, const Lane& lane, int64_t begin, int64_t n, Mov
 const char* fetch(const Space& space, const Lane& lane, int64_t begin, int64_t n, char* scratch) {
   if (lane.linear) return lane.base + begin * lane.itemsize;
   const int64_t inner = space.inner(), stride = lane.strides.back();
-  const int64_t pos = begin % inner;
+  const auto [row, pos] = divide(begin, inner);
   if (pos + n <= inner && stride == lane.itemsize)
-    return lane.base + space.row_offset(lane, begin / inner) + pos * stride;
+    return lane.base + space.row_offset(lane, row) + pos * stride;
   const Moves& moves = moves_of(lane.itemsize);
   by_rows(space, lane, begin, n,
           [&](char* place, int64_t apart, int64_t rows, int64_t items, int64_t done) {
