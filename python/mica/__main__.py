@@ -2,7 +2,7 @@
 
 import sys
 
-from mica.cli import main
+from mica.start import main
 
 if __name__ == "__main__":
     sys.exit(main())
