@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import tiny
@@ -188,13 +190,30 @@ def test_interrupt(base_model):
     assert out.endswith(b"\n")
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="looks into /proc")
 def test_interrupt_while_starting(base_model):
     process = endless(base_model)
-    time.sleep(0.15)  # imports, or loading: wherever it is by then
+    # Before the framework is loaded it may still be Python itself that starts.
+    while process.poll() is None and "mlx" not in Path(f"/proc/{process.pid}/maps").read_text():
+        time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode in (130, -signal.SIGINT)
     assert b"mica" not in err or b"Traceback" not in err
+
+
+def test_interrupt_while_importing():
+    """Until it has its modules an interrupt ends the command at once; then they have their say."""
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import mica.start\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL\n"
+        "from mica import cli\n"
+        "cli.main = lambda: signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "assert mica.start.main()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_reader_that_leaves(base_model):
