@@ -32,39 +32,57 @@ HWY_NOINLINE HWY_ATTR void micro(int64_t k, const T* HWY_RESTRICT a, int64_t a_r
                                  int64_t ldc, bool add) {
   const hn::ScalableTag<T> d;
   constexpr int N = kLanesOf<T>;
-  hn::Vec<decltype(d)> acc[R][NV];
-  HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
-    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) {
-      acc[r][v] = hn::Zero(d);
-      __builtin_prefetch(c + r * ldc + v * N, 1);
-    }
-  }
+  // Long sums of float32 lose less in pieces.
+  constexpr int64_t kPiece = std::is_same_v<T, float> ? 256 : int64_t(1) << 40;
+  const int64_t pieces = (k + kPiece - 1) / kPiece;
+  alignas(64) T sums[R * NV * N];
   if constexpr (kStride > 0) {
     a_row = 1;
     a_k = kStride;
   }
-  HWY_UNROLL(1) for (; k > 0; --k) {
-    hn::Vec<decltype(d)> bv[NV];
-    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * N);
-    if constexpr (R > kMaxRows / 2) {
-      // B's panel does not fit the nearest cache beside A's, which came from beyond the second.
-      HWY_UNROLL(2) for (int v = 0; v < NV; v += std::max<int>(1, 64 / (N * sizeof(T)))) {
-        __builtin_prefetch(b + 8 * b_k + v * N);
-      }
-      if constexpr (kStride > 0) __builtin_prefetch(a + 24 * kStride);
-    }
-    HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
-      const auto av = hn::Set(d, a[r * a_row]);
-      HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = mul_add(av, bv[v], acc[r][v]);
-    }
-    a += a_k;
-    b += b_k;
-  }
   HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
-    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) {
-      T* out = c + r * ldc + v * N;
-      if (add) acc[r][v] = hn::Add(acc[r][v], hn::LoadU(d, out));
-      hn::StoreU(acc[r][v], d, out);
+    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) __builtin_prefetch(c + r * ldc + v * N, 1);
+  }
+  HWY_UNROLL(1) for (int64_t piece = 0; piece < pieces; ++piece) {
+    hn::Vec<decltype(d)> acc[R][NV];
+    HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+      HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = hn::Zero(d);
+    }
+    int64_t steps = piece > 0 ? kPiece : k - (pieces - 1) * kPiece;
+    HWY_UNROLL(1) for (; steps > 0; --steps) {
+      hn::Vec<decltype(d)> bv[NV];
+      HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * N);
+      if constexpr (R > kMaxRows / 2) {
+        // B's panel does not fit the nearest cache beside A's, which came from beyond the second.
+        HWY_UNROLL(2) for (int v = 0; v < NV; v += std::max<int>(1, 64 / (N * sizeof(T)))) {
+          __builtin_prefetch(b + 8 * b_k + v * N);
+        }
+        if constexpr (kStride > 0) __builtin_prefetch(a + 24 * kStride);
+      }
+      HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+        const auto av = hn::Set(d, a[r * a_row]);
+        HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = mul_add(av, bv[v], acc[r][v]);
+      }
+      a += a_k;
+      b += b_k;
+    }
+    const bool last = piece + 1 == pieces;
+    T* to = last ? c : sums;
+    const int64_t to_row = last ? ldc : NV * N;
+    if (piece > 0) {
+      HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+        HWY_UNROLL(2) for (int v = 0; v < NV; ++v) {
+          acc[r][v] = hn::Add(acc[r][v], hn::Load(d, sums + (r * NV + v) * N));
+        }
+      }
+    }
+    const bool more = last && add;
+    HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
+      HWY_UNROLL(2) for (int v = 0; v < NV; ++v) {
+        T* out = to + r * to_row + v * N;
+        if (more) acc[r][v] = hn::Add(acc[r][v], hn::LoadU(d, out));
+        hn::StoreU(acc[r][v], d, out);
+      }
     }
   }
 }
