@@ -81,7 +81,7 @@ bool run_small(const Problem& p) {
     run_small_rows<U>(p, 0, p.m);
     return true;
   }
-  // Where B is read across, larger blocks of it are turned by vectors.
+  // So many products a row pay for packed panels.
   if (p.n > N && p.k > kMostSmall / 2) return false;
   const int64_t grain = round_up(std::max<int64_t>(1, 400000 / (2 * p.n * p.k + 60)), kMaxRows);
   parallel_range(p.m, grain, [&](int64_t begin, int64_t end) { run_small_rows<U>(p, begin, end); });

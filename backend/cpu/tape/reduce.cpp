@@ -80,8 +80,7 @@ class Reduction {
   // Everything lies in short rows, one for each output: several rows make a tile.
   void short_rows() {
     int64_t w = space_.inner();
-    int64_t rows_per_tile =
-        reads_in_place() ? 64 : std::max<int64_t>(1, program_.tile() / std::max<int64_t>(1, w));
+    int64_t rows_per_tile = reads_in_place() ? 64 : std::max<int64_t>(1, program_.tile() / w);
     parallel_range(n_kept_, std::max<int64_t>(1, kJob / w), [&](int64_t begin, int64_t end) {
       auto context = program_.context(program_.tile());
       std::vector<char> accs(rows_per_tile * reducer_.acc_bytes + 16);
