@@ -117,8 +117,9 @@ void run_plan(const ConvLayout& l, const RowsPlan& p, const array& x, const Rows
   constexpr int64_t kFloats = 96 * 1024;  // of input rows, beside the weight in L2
   const int64_t reach = (line_taps - 1) * line_dilation + 1;
   const int64_t fit = (kFloats / (layers * row_floats) - reach) / line_stride + 1;
-  const int64_t at_once = std::clamp<int64_t>(fit, 1, std::min<int64_t>(lines, 16));
-  const int64_t pieces = (lines + at_once - 1) / at_once;
+  const int64_t most = std::clamp<int64_t>(fit, 1, std::min<int64_t>(lines, 16));
+  const int64_t pieces = (lines + most - 1) / most;
+  const int64_t at_once = (lines + pieces - 1) / pieces;
   const int64_t line_rows = (at_once - 1) * line_stride + reach;
 
   std::vector<int64_t> offsets;

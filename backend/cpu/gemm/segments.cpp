@@ -105,13 +105,13 @@ void pack(const float* w, int64_t ldw, const int64_t* offsets, int64_t pieces, i
 void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, int64_t ldc,
               int64_t c_line) {
   const int64_t k = a.segments * a.length;
-  // Blocks as equal as can be: no short one at the end.
-  const int64_t blocks = (a.m + kRows - 1) / kRows;
-  const int64_t rows = (a.m + blocks - 1) / blocks;
+  // Blocks as equal as can be: short ones keep fewer sums at once than hide the time of one.
+  const int64_t blocks = (a.m + kRows - 1) / kRows, short_rows = a.m / blocks;
+  const int64_t longer = a.m - blocks * short_rows;  // blocks with one row more
   alignas(64) float tile[kRows * kWidth];
-  const auto one = [&](int64_t line, int64_t i, int64_t j) {
+  const auto one = [&](int64_t line, int64_t i, int64_t r, int64_t j) {
     const float* panel = packed + j * k;
-    const int64_t cols = std::min<int64_t>(kWidth, n - j), r = std::min(rows, a.m - i);
+    const int64_t cols = std::min<int64_t>(kWidth, n - j);
     const auto& kernels = cols <= kLanes ? kHalf : kWide;
     const Left left{a.data + line * a.line_stride + i * a.row_stride, a.row_stride, a.offsets,
                     a.segments, a.length};
@@ -121,18 +121,16 @@ void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, 
     for (int64_t x = 0; x < r; ++x)
       std::memcpy(out + x * ldc, tile + x * kWidth, cols * sizeof(float));
   };
-  if (n * k <= kNear) {  // all of B is near: what a block of rows reads stays in the first cache
+  // All of B is near: what a block of rows reads stays in the first cache. Otherwise a panel of B
+  // stays in cache for all lines.
+  const int64_t columns = n * k <= kNear ? n : kWidth;
+  for (int64_t j0 = 0; j0 < n; j0 += columns) {
     for (int64_t line = 0; line < a.lines; ++line) {
-      for (int64_t i = 0; i < a.m; i += rows) {
-        for (int64_t j = 0; j < n; j += kWidth) one(line, i, j);
+      for (int64_t block = 0, i = 0; block < blocks; ++block) {
+        const int64_t r = short_rows + (block < longer);
+        for (int64_t j = j0; j < std::min(n, j0 + columns); j += kWidth) one(line, i, r, j);
+        i += r;
       }
-    }
-    return;
-  }
-  // A panel of B stays in cache for all lines.
-  for (int64_t j = 0; j < n; j += kWidth) {
-    for (int64_t line = 0; line < a.lines; ++line) {
-      for (int64_t i = 0; i < a.m; i += rows) one(line, i, j);
     }
   }
 }

@@ -11,6 +11,7 @@
 
 #include <cmath>
 
+#include "backend/cpu/fast/exp-inl.h"
 #include "backend/cpu/tape/scalar.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -44,85 +45,17 @@ HWY_INLINE V Poly(D d, V x, std::initializer_list<double> high_first) {
   return p;
 }
 
-/** p 2^n, rounded once, for whole n that may lie beyond the exponents of T. */
-template <class D, class V>
-HWY_INLINE V Scale(D d, V p, V n) {
-  (void)d;
-  using T = hn::TFromD<D>;
-#if HWY_TARGET == HWY_AVX3
-  if constexpr (sizeof(T) == 4) {
-    if constexpr (sizeof(V) == 64) return V{_mm512_scalef_ps(p.raw, n.raw)};
-    if constexpr (sizeof(V) == 32) return V{_mm256_scalef_ps(p.raw, n.raw)};
-    if constexpr (sizeof(V) == 16) return V{_mm_scalef_ps(p.raw, n.raw)};
-  } else {
-    if constexpr (sizeof(V) == 64) return V{_mm512_scalef_pd(p.raw, n.raw)};
-    if constexpr (sizeof(V) == 32) return V{_mm256_scalef_pd(p.raw, n.raw)};
-    if constexpr (sizeof(V) == 16) return V{_mm_scalef_pd(p.raw, n.raw)};
-  }
-#else
-  // In two factors, so that results near the largest number and subnormal ones come out right.
-  const hn::RebindToSigned<D> di;
-  const auto ni = hn::ConvertTo(di, n);
-  const auto half = hn::ShiftRight<1>(ni);
-  constexpr int kBits = sizeof(T) == 4 ? 23 : 52;
-  const auto bias = hn::Set(di, sizeof(T) == 4 ? 127 : 1023);
-  const V s1 = hn::BitCast(d, hn::ShiftLeft<kBits>(hn::Add(half, bias)));
-  const V s2 = hn::BitCast(d, hn::ShiftLeft<kBits>(hn::Add(hn::Sub(ni, half), bias)));
-  return hn::Mul(hn::Mul(p, s1), s2);
-#endif
-}
-
 /** x between two bounds; NaN stays, because Min and Max give their second argument then. */
 template <class D, class V>
 HWY_INLINE V Clamp(D d, V x, double lo, double hi) {
   return hn::Max(Const(d, lo), hn::Min(Const(d, hi), x));
 }
 
-/** x - n ln 2 in double. */
-template <class W, class V>
-HWY_INLINE V LessLn2(W w, V x, V n) {
-  // The high part of ln 2 has 32 bits: its product with n is exact without a fused multiply too.
-  return hn::NegMulAdd(n, Const(w, 0x1.a39ef35793c76p-33),
-                       hn::NegMulAdd(n, Const(w, 0x1.62e42feep-1), x));
-}
-
-/** e^(x + low) in double; low is far below x. */
-template <class W, class V>
-HWY_INLINE V ExpSum(W w, V x, V low) {
-  const V c = Clamp(w, x, -746, 710);
-  const V n = hn::Round(hn::Mul(c, Const(w, 1.4426950408889634074)));
-  const V r = hn::Add(LessLn2(w, c, n), low);
-  const V p = Poly(
-      w, r,
-      {2.5110079917407737e-08, 2.763269466207279e-07, 2.7557240804190355e-06,
-       2.4801485333574577e-05, 0.00019841269890154013, 0.001388888895245379, 0.008333333333319561,
-       0.04166666666648757, 0.1666666666666668, 0.5000000000000019, 1.0, 1.0});
-  return Scale(w, p, n);
-}
-
-/**
- * e^x. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial (Taylor's of degree 7, or in double
- * one of degree 11 fitted to 2e-17).
- */
-template <class D, class V>
-HWY_INLINE V Exp(D d, V x) {
-  if constexpr (sizeof(hn::TFromD<D>) == 8) {
-    return ExpSum(d, x, hn::Zero(d));
-  } else {
-    const V c = Clamp(d, x, -104, 89);
-    const V n = hn::Round(hn::Mul(c, Const(d, 1.4426950408889634074)));
-    V r = hn::NegMulAdd(n, Const(d, 0.693359375), c);
-    r = hn::NegMulAdd(n, Const(d, -2.12194440054690583e-4), r);
-    const V p = Poly(d, r, {1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0});
-    return Scale(d, p, n);
-  }
-}
-
 template <class D, class V>
 HWY_INLINE V Sigmoid(D d, V x) {
   // From e^-|x|, which does not overflow: far negative values keep their digits.
   const V one = Const(d, 1);
-  const V e = vm::Exp(d, hn::Neg(hn::Abs(x)));
+  const V e = exp_of(d, hn::Neg(hn::Abs(x)));
   return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
 }
 
@@ -193,7 +126,7 @@ template <class D, class V>
 HWY_INLINE V Expm1(D d, V x) {
   constexpr bool single = sizeof(hn::TFromD<D>) == 4;
   const V top = Const(d, single ? 80 : 700);
-  const V r = hn::IfThenElse(hn::Gt(x, top), vm::Exp(d, x),
+  const V r = hn::IfThenElse(hn::Gt(x, top), exp_of(d, x),
                              hn::Expm1(d, hn::Max(hn::Min(x, top), Const(d, -100))));
   const V small = hn::IfThenElse(hn::Lt(hn::Abs(x), Const(d, single ? 1e-8 : 1e-17)), x, r);
   return hn::IfThenElse(hn::Eq(x, x), small, x);
@@ -369,7 +302,7 @@ template <int sign, class T, class W, class V>
 HWY_INLINE V HalfSum(W w, V v) {
   const V c = hn::Min(Const(w, 710.6), v);  // e^710.6 / 2 is infinite
   const V n = hn::Round(hn::Mul(c, Const(w, 1.4426950408889634074)));
-  const V r = LessLn2(w, c, n), s = hn::Mul(r, r);
+  const V r = less_ln2(w, c, n), s = hn::Mul(r, r);
   V even, odd;
   if constexpr (sizeof(T) == 4) {
     even =
@@ -389,7 +322,7 @@ HWY_INLINE V HalfSum(W w, V v) {
   odd = hn::Mul(odd, r);
   // A quarter of the powers: n is 1025 at most.
   const V one = Const(w, 1), two = Const(w, 2);
-  const V up = Scale(w, one, hn::Sub(n, two)), down = Scale(w, one, hn::Sub(hn::Neg(n), two));
+  const V up = scale_by(w, one, hn::Sub(n, two)), down = scale_by(w, one, hn::Sub(hn::Neg(n), two));
   const V sum = hn::Add(up, down), difference = hn::Sub(up, down);
   const V quarter = sign > 0 ? hn::MulAdd(even, sum, hn::Mul(odd, difference))
                              : hn::MulAdd(even, difference, hn::Mul(odd, sum));
@@ -477,7 +410,7 @@ HWY_INLINE V Minimum(D d, V x, V y) {
 template <class D, class V>
 HWY_INLINE V LogAddExp(D d, V x, V y) {
   const V hi = hn::Max(x, y), lo = hn::Min(x, y);
-  const V r = hn::Add(hi, vm::Log1p(d, vm::Exp(d, hn::Sub(lo, hi))));
+  const V r = hn::Add(hi, vm::Log1p(d, exp_of(d, hn::Sub(lo, hi))));
   // An infinity is the result itself: the difference of two is not a number.
   const V sum = hn::Add(x, y);
   const V whole = hn::IfThenElse(hn::Eq(hn::Abs(hi), Const(d, HUGE_VAL)), hi, r);

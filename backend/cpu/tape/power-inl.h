@@ -164,7 +164,7 @@ HWY_INLINE V PowDouble(W w, V x, V y) {
   const V e = hn::Mul(y, log);
   const V e_low = hn::MulAdd(y, log_low, hn::MulSub(y, log, e));
   const auto within = hn::Lt(hn::Abs(e), Const(w, 800));
-  return ExpSum(w, e, hn::IfThenElseZero(within, e_low));
+  return exp_of(w, e, hn::IfThenElseZero(within, e_low));
 }
 #endif
 

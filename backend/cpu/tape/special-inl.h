@@ -48,7 +48,7 @@ HWY_INLINE V Erf(D d, V x) {
   const V one = Const(d, 1);
   if constexpr (sizeof(hn::TFromD<D>) == 8) {
     const V a = hn::Min(Const(d, 6.5), hn::Abs(x));
-    const V tail = hn::Mul(vm::Exp(d, hn::Neg(hn::Mul(a, a))), ScaledErfc(d, a));
+    const V tail = hn::Mul(exp_of(d, hn::Neg(hn::Mul(a, a))), ScaledErfc(d, a));
     return hn::IfThenElse(hn::Lt(a, one), ErfNear(d, x), hn::CopySign(hn::Sub(one, tail), x));
   } else {
     const V s = hn::Mul(x, x);
@@ -63,7 +63,7 @@ HWY_INLINE V Erf(D d, V x) {
                         {-2.1213330114733253e-07, 2.47549032792449e-05, -0.00046036182902753353,
                          0.004270649515092373, -0.025348952040076256, 0.10860663652420044,
                          0.6330657005310059, 1.1296494007110596, -0.00020206780754961073});
-    const V far = hn::CopySign(hn::Sub(one, vm::Exp(d, hn::Neg(tail))), x);
+    const V far = hn::CopySign(hn::Sub(one, exp_of(d, hn::Neg(tail))), x);
     const V r = hn::IfThenElse(hn::Lt(hn::Abs(x), one), near, far);
     return hn::IfThenElse(hn::Eq(x, x), r, x);
   }
@@ -135,7 +135,7 @@ HWY_INLINE V ErfInvDouble(D d, V x) {
             -0.04395385699473862, 0.17171533780179984, 0.6451044189578181, 0.128393366226147});
   const V y = hn::IfThenElse(hn::Lt(log, Const(d, 5)), hn::Mul(a, centre), tail);
   // erfc keeps its digits where erf is near one.
-  const V grown = vm::Exp(d, hn::Mul(y, y));
+  const V grown = exp_of(d, hn::Mul(y, y));
   const V near = hn::Mul(hn::Sub(ErfNear(d, y), a), grown);
   const V far = hn::MulSub(rest, grown, ScaledErfc(d, hn::Max(y, Const(d, 0.45))));
   const V u =
