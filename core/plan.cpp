@@ -7,7 +7,6 @@
 #include <typeinfo>
 
 #include "core/graph_access.h"
-#include "core/prim/cast.h"
 #include "core/prim/elementwise.h"
 #include "core/prim/reduce.h"
 
@@ -37,10 +36,9 @@ struct Group {
 };
 
 Kind kind_of(const array& a) {
-  const auto& type = typeid(a.primitive());
-  if (a.primitive().as_elementwise() || type == typeid(AsType)) return Kind::Map;
-  if (type == typeid(Reduce)) return Kind::Reduce;
-  return Kind::Other;
+  const Primitive& p = a.primitive();
+  if (p.as_elementwise() || p.is_cast()) return Kind::Map;
+  return typeid(p) == typeid(Reduce) ? Kind::Reduce : Kind::Other;
 }
 
 /** Working memory of planners, kept by each thread: a plan of a few nodes would spend more time on
@@ -374,8 +372,34 @@ class Planner {
 
 }  // namespace
 
+namespace {
+
+/** Whether a is all there is to compute, by a primitive of its own. */
+bool stands_alone(const array& a) {
+  if (a.status() != array::unscheduled || !a.has_primitive() || a.has_siblings() ||
+      kind_of(a) == Kind::Map) {
+    return false;
+  }
+  for (const auto& in : a.inputs()) {
+    if (in.status() == array::unscheduled) return false;
+  }
+  return true;
+}
+
+Plan plan_of_one(const array& a) {
+  Plan plan;
+  Task& task = plan.tasks.emplace_back();
+  task.keep_graph = a.is_tracer();
+  task.stream = a.primitive().stream();
+  task.nodes = {a};
+  return plan;
+}
+
+}  // namespace
+
 Plan make_plan(const std::vector<array>& outputs, const Event& event) {
-  Plan plan = Planner(outputs).plan();
+  Plan plan = outputs.size() == 1 && stands_alone(outputs[0]) ? plan_of_one(outputs[0])
+                                                              : Planner(outputs).plan();
   for (auto& task : plan.tasks) {
     for (auto& a : task.tape ? task.stored : task.nodes) {
       a.attach_event(event);

@@ -13,6 +13,7 @@ namespace {
 
 std::function<void()> interrupt_check;
 RunTape tape_runners[2];
+RunPacked registered_packed;
 
 Strides broadcast_strides(const array& a, const Shape& shape) {
   if (a.ndim() == shape.size()) {
@@ -49,6 +50,9 @@ RunTape tape_runner(Device::DeviceType device) {
   RunTape run = tape_runners[static_cast<int>(device)];
   return run ? run : tape_runners[static_cast<int>(Device::cpu)];
 }
+
+void register_packed_runner(RunPacked run) { registered_packed = run; }
+RunPacked packed_runner() { return registered_packed; }
 
 void wait_for(const array& a) {
   if (!a.is_available()) const_cast<array&>(a).wait();

@@ -59,4 +59,16 @@ using RunTape = void (*)(const Tape& tape, const Shape& shape,
 void register_tape_runner(Device::DeviceType device, RunTape run);
 RunTape tape_runner(Device::DeviceType device);
 
+/** Memory of an argument of a single instruction: packed elements, or one for all. */
+struct PackedOperand {
+  const void* data;
+  bool one;
+};
+
+/** out[i] = instr.op(operands...[i]) for i < n, on this thread. instr.args don't matter. */
+using RunPacked = void (*)(const TapeInstr& instr, int64_t n, const PackedOperand* operands,
+                           void* out);
+void register_packed_runner(RunPacked run);
+RunPacked packed_runner();
+
 }  // namespace mlx::core

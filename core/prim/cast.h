@@ -12,6 +12,8 @@ class AsType final : public Prim<AsType> {
   static constexpr const char* kName = "AsType";
   auto fields() const { return std::tie(dtype_); }
   Dtype state() const { return dtype_; }
+  bool only_computes() const override { return true; }
+  bool is_cast() const override { return true; }
 
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;

@@ -17,6 +17,7 @@ class Elementwise : public UnaryPrimitive, public Fielded {
   Elementwise(Stream s, EwOp op) : UnaryPrimitive(s), op_(op) {}
   EwOp op() const { return op_; }
   const Elementwise* as_elementwise() const final { return this; }
+  bool only_computes() const final { return true; }
 
   /** One shared primitive for each op and stream. */
   static std::shared_ptr<Primitive> get(EwOp op, Stream s);

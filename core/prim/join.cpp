@@ -1,6 +1,8 @@
 // core/prim/join.cpp
 #include "core/prim/join.h"
 
+#include <cstring>
+
 #include "core/copy.h"
 #include "mlx/dtype_utils.h"
 #include "mlx/ops.h"
@@ -21,6 +23,28 @@ array block(const array& whole, const Shape& shape, const Shape& at) {
   return part;
 }
 
+/** Joins few packed bytes, which starting a copy of each part would take longer than. */
+bool join_packed(const Arrays& parts, int axis, array& out) {
+  constexpr size_t kMost = 256 << 10;  // bytes
+  if (out.nbytes() > kMost) return false;
+  for (const auto& in : parts) {
+    if (!in.flags().row_contiguous) return false;
+  }
+  size_t rows = 1;
+  for (int d = 0; d < axis; ++d) rows *= out.shape(d);
+  if (rows == 0) return true;
+  const size_t row = out.nbytes() / rows;
+  char* to = out.data<char>();
+  for (const auto& in : parts) {
+    const size_t bytes = in.nbytes() / rows;
+    const char* from = in.data<char>();
+    for (size_t r = 0; r < rows && bytes > 0; ++r)
+      std::memcpy(to + r * row, from + r * bytes, bytes);
+    to += bytes;
+  }
+  return true;
+}
+
 }  // namespace
 
 // ---- Concatenate ----
@@ -28,6 +52,7 @@ array block(const array& whole, const Shape& shape, const Shape& at) {
 void Concatenate::eval_cpu(const Arrays& inputs, Arrays& outputs) {
   array& out = outputs[0];
   allocate(out);
+  if (join_packed(inputs, axis_, out)) return;
   Shape at(out.ndim(), 0);
   for (const auto& in : inputs) {
     if (in.size() > 0) {

@@ -106,6 +106,7 @@ template <class Derived>
 class ViewPrim : public Prim<Derived> {
  public:
   using Prim<Derived>::Prim;
+  bool only_computes() const override { return true; }
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     this->self().view(inputs[0], outputs[0]);
   }

@@ -18,6 +18,7 @@ class Reduce final : public Prim<Reduce> {
   auto fields() const { return std::tie(op_, axes_); }
   ReduceOp op() const { return op_; }
   const std::vector<int>& axes() const { return axes_; }
+  bool only_computes() const override { return true; }
 
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
   void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;

@@ -57,6 +57,11 @@ class Primitive {
   virtual bool stops_gradient() const { return false; }
   /** This, if it is a row of the elementwise table: those are fused. */
   virtual const Elementwise* as_elementwise() const { return nullptr; }
+  /** True if eval_cpu does nothing but compute: it asks for no other array and calls no one else's
+   *  code. */
+  virtual bool only_computes() const { return false; }
+  /** True if it only converts elements to another dtype. */
+  virtual bool is_cast() const { return false; }
 
   virtual ~Primitive() = default;
   Primitive(const Primitive& other) = delete;

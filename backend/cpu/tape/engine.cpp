@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/tape/moves.h"
 #include "backend/cpu/tape/program.h"
 #include "backend/cpu/tape/reduce.h"
 #include "backend/cpu/tape/transpose.h"
@@ -36,6 +37,7 @@ void run_map(const Program& program, const Space& space, int64_t chunk) {
   } else if (!linear && inner >= tile / 4) {
     row = tile = tile / inner * inner;
   }
+  if (program.in_place()) tile *= 8;
   auto work = [&](int64_t begin, int64_t end) {
     auto context = program.context(end - begin);
     for (int64_t i = begin; i < end;) {
@@ -45,7 +47,9 @@ void run_map(const Program& program, const Space& space, int64_t chunk) {
     }
   };
   if (space.size <= chunk) return work(0, space.size);
-  parallel_range(space.size, chunk, work);
+  // Chunks as equal as can be, and a few of them by twos: a short one leaves somebody waiting.
+  const int64_t chunks = (space.size + chunk - 1) / chunk, even = (chunks + 1) / 2 * 2;
+  parallel_range(space.size, ((space.size + even - 1) / even + 511) / 512 * 512, work);
 }
 
 /** A copy: packed on one side or the other, it needs no tile in between. */
@@ -142,8 +146,25 @@ void run_tape(const Tape& tape, const Shape& shape, const std::vector<TapeOperan
   run_map(program, space, chunk_of(tape));
 }
 
+void run_packed(const TapeInstr& instr, int64_t n, const PackedOperand* operands, void* out) {
+  const int arity = info(instr.op).arity;
+  const void* args[3] = {};
+  const size_t slot = (static_cast<size_t>(n) * 8 + 63) / 64 * 64;
+  for (int k = 0; k < arity; ++k) {
+    args[k] = operands[k].data;
+    if (!operands[k].one || n == 1) continue;
+    char* copies = thread_scratch(3 * slot) + k * slot;
+    const bool condition = instr.op == EwOp::Select && k == 0;
+    moves_of(condition ? 1 : static_cast<int>(dtype_of(instr.in).size()))
+        .splat(copies, static_cast<const char*>(args[k]), n);
+    args[k] = copies;
+  }
+  find_kernel(instr)(out, args[0], args[1], args[2], static_cast<size_t>(n));
+}
+
 const bool registered = [] {
   register_tape_runner(Device::cpu, &run_tape);
+  register_packed_runner(&run_packed);
   return true;
 }();
 

@@ -70,6 +70,10 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
   }
   if (tape.reduce) last_use[tape.reduce->value] = end;
 
+  int64_t bytes = 0;
+  for (const Lane& lane : space.lanes) bytes += lane.linear ? space.size * lane.itemsize : 0;
+  far_ = bytes >= kFarBytes;
+
   slots_ = 0;
   input_slot_.resize(n_inputs, -1);
   for (size_t in = 0; in < n_inputs; ++in) {
@@ -160,7 +164,7 @@ const char* Program::input(Context& c, size_t in, int64_t begin, int64_t n) cons
 
 const char* Program::run(Context& c, int64_t begin, int64_t n) const {
   size_t n_inputs = input_slot_.size();
-  if (space_.size >= kFarElements) {
+  if (far_) {
     for (size_t in = 0; in < n_inputs; ++in) {
       const Lane& lane = space_.lanes[in];
       if (lane.linear) prefetch_ahead(lane.base + begin * lane.itemsize, n * lane.itemsize);

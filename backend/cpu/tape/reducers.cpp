@@ -238,23 +238,34 @@ struct Loops {
     }
   }
 
+  static constexpr int64_t kFoldBlock = 128;  // elements; whole vectors
+
   static void fold_few(void* acc, const void* in, int64_t stride, int64_t n, int64_t rows) {
     const char* base = static_cast<const char*>(in);
     if constexpr (kFloat) {
       A* a = static_cast<A*>(acc);
       const hn::ScalableTag<F> d;
       const int64_t L = static_cast<int64_t>(hn::Lanes(d));
-      alignas(64) F sum[HWY_MAX_BYTES / sizeof(F)];
-      for (int64_t i = 0; i < n; i += L) {
-        const auto m = static_cast<size_t>(std::min(L, n - i));
-        const auto at = [&](int64_t k) HWY_ATTR {
-          const T* p = reinterpret_cast<const T*>(base + k * stride) + i;
-          return HWY_LIKELY(m == hn::Lanes(d)) ? load(d, p) : load_n(d, p, m);
+      alignas(64) F few[kFoldBlock];
+      for (int64_t i = 0; i < n; i += kFoldBlock) {
+        const int64_t m = std::min(kFoldBlock, n - i);
+        const T* x = reinterpret_cast<const T*>(base) + i;
+        const auto row = [&](int64_t k) {
+          return reinterpret_cast<const T*>(base + k * stride) + i;
         };
-        auto v = at(0);
-        for (int64_t k = 1; k < rows; ++k) v = Op::vec(d, v, at(k));
-        hn::Store(v, d, sum);
-        for (size_t j = 0; j < m; ++j) a[i + j] = Op::apply(a[i + j], static_cast<A>(sum[j]));
+        int64_t j = 0;
+        for (; j + L <= m; j += L) {
+          auto v = load(d, x + j);
+          for (int64_t k = 1; k < rows; ++k) v = Op::vec(d, v, load(d, row(k) + j));
+          hn::StoreU(v, d, few + j);
+        }
+        if (j < m) {
+          const auto rest = static_cast<size_t>(m - j);
+          auto v = load_n(d, x + j, rest);
+          for (int64_t k = 1; k < rows; ++k) v = Op::vec(d, v, load_n(d, row(k) + j, rest));
+          hn::StoreU(v, d, few + j);
+        }
+        for (j = 0; j < m; ++j) a[i + j] = Op::apply(a[i + j], static_cast<A>(few[j]));
       }
     } else {
       for (int64_t k = 0; k < rows; ++k) fold(acc, base + k * stride, n);
@@ -267,10 +278,9 @@ struct Loops {
       A* a = static_cast<A*>(acc);
       const hn::ScalableTag<F> d;
       const int64_t L = static_cast<int64_t>(hn::Lanes(d));
-      constexpr int64_t kBlock = 128;
-      alignas(64) F eight[kBlock];
-      for (int64_t i = 0; i < n; i += kBlock) {
-        const int64_t m = std::min(kBlock, n - i);
+      alignas(64) F eight[kFoldBlock];
+      for (int64_t i = 0; i < n; i += kFoldBlock) {
+        const int64_t m = std::min(kFoldBlock, n - i);
         const auto row = [&](int k) { return reinterpret_cast<const T*>(base + k * stride) + i; };
         int64_t j = 0;
         for (; j + L <= m; j += L) {
@@ -323,6 +333,13 @@ struct Loops {
 
   static void finish(char* out, int64_t stride, const void* acc, int64_t n) {
     const A* a = static_cast<const A*>(acc);
+    if constexpr (!std::is_same_v<T, complex64_t>) {
+      if (stride == sizeof(T)) {  // in vectors
+        T* o = reinterpret_cast<T*>(out);
+        for (int64_t i = 0; i < n; ++i) o[i] = static_cast<T>(a[i]);
+        return;
+      }
+    }
     for (int64_t i = 0; i < n; ++i) {
       T* o = reinterpret_cast<T*>(out + i * stride);
       if constexpr (std::is_same_v<T, complex64_t>) {

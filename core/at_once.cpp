@@ -1,0 +1,83 @@
+// core/at_once.cpp
+#include "core/at_once.h"
+
+#include <typeinfo>
+
+#include "core/copy.h"
+#include "core/observe.h"
+#include "core/prim/elementwise.h"
+#include "core/prim/reduce.h"
+#include "core/source.h"
+#include "core/tape.h"
+
+namespace mlx::core {
+
+namespace {
+
+constexpr size_t kMostElements = 8192;  // of each array: nobody else may plan meanwhile
+
+bool is_map(const Primitive& p) { return p.as_elementwise() || p.is_cast(); }
+
+/** An elementwise operation or a cast over packed operands. */
+bool run_packed(Primitive& primitive, const std::vector<array>& inputs, array& out) {
+  if (!is_map(primitive)) return false;
+  TapeInstr instr{EwOp::Cast, inputs.back().dtype().val(), out.dtype().val(), {}};
+  if (const Elementwise* row = primitive.as_elementwise()) instr.op = row->op();
+  PackedOperand operands[3];
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const array& in = inputs[k];
+    const bool one = in.size() == 1;
+    if (!one && !in.flags().row_contiguous) return false;
+    operands[k] = {in.data<char>(), one};
+  }
+  allocate(out);
+  packed_runner()(instr, static_cast<int64_t>(out.size()), operands, out.data<char>());
+  return true;
+}
+
+}  // namespace
+
+bool AtOnce::collect(array& a, int depth) {
+  if (a.status() != array::unscheduled) return a.is_available() && a.size() <= kMostElements;
+  for (int i = 0; i < count_; ++i) {
+    if (nodes_[i]->id() == a.id()) return true;
+  }
+  if (depth == kMostNodes || a.size() > kMostElements || !a.has_primitive() || a.has_siblings() ||
+      a.is_tracer() || !a.primitive().only_computes() || a.primitive().device() != Device::cpu) {
+    return false;
+  }
+  for (auto& in : a.inputs()) {
+    if (!collect(in, depth + 1)) return false;
+  }
+  // A tape sums what it computes in another order than values in memory: leave it to do so.
+  const auto summed = [&](const array& in) {
+    return in.status() == array::unscheduled && is_map(in.primitive());
+  };
+  if (typeid(a.primitive()) == typeid(Reduce) && summed(a.inputs()[0])) return false;
+  if (count_ == kMostNodes) return false;
+  nodes_[count_++] = &a;
+  return true;
+}
+
+bool AtOnce::compute(array& a) {
+  if (a.status() != array::unscheduled || observer() || !collect(a, 0)) return false;
+  for (int i = 0; i < count_; ++i) {
+    array& node = *nodes_[i];
+    try {
+      if (!run_packed(node.primitive(), node.inputs(), node)) {
+        std::vector<array> outs{node};
+        node.primitive().eval_cpu(node.inputs(), outs);
+      }
+    } catch (...) {
+      rethrow_from(node.source());
+    }
+    node.set_status(array::available);
+  }
+  return true;
+}
+
+void AtOnce::detach() {
+  for (int i = 0; i < count_; ++i) nodes_[i]->detach();
+}
+
+}  // namespace mlx::core
