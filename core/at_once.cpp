@@ -18,6 +18,24 @@ constexpr size_t kMostElements = 8192;  // of each array: nobody else may plan m
 
 bool is_map(const Primitive& p) { return p.as_elementwise() || p.is_cast(); }
 
+/** How many packed elements a repeats, in row-major order; -1 if it is no such array. */
+int64_t period_of(const array& a) {
+  if (a.flags().row_contiguous) return static_cast<int64_t>(a.size());
+  int64_t period = 1;
+  bool repeats = false;
+  for (int d = a.ndim() - 1; d >= 0; --d) {
+    const int64_t n = a.shape(d), stride = a.strides(d);
+    if (n == 1) continue;
+    if (stride == 0 && n > 0)
+      repeats = true;
+    else if (stride != period || repeats)
+      return -1;
+    else
+      period *= n;
+  }
+  return period;
+}
+
 /** An elementwise operation or a cast over packed operands. */
 bool run_packed(Primitive& primitive, const std::vector<array>& inputs, array& out) {
   if (!is_map(primitive)) return false;
@@ -25,10 +43,8 @@ bool run_packed(Primitive& primitive, const std::vector<array>& inputs, array& o
   if (const Elementwise* row = primitive.as_elementwise()) instr.op = row->op();
   PackedOperand operands[3];
   for (size_t k = 0; k < inputs.size(); ++k) {
-    const array& in = inputs[k];
-    const bool one = in.size() == 1;
-    if (!one && !in.flags().row_contiguous) return false;
-    operands[k] = {in.data<char>(), one};
+    operands[k] = {inputs[k].data<char>(), period_of(inputs[k])};
+    if (operands[k].period < 0) return false;
   }
   allocate(out);
   packed_runner()(instr, static_cast<int64_t>(out.size()), operands, out.data<char>());

@@ -59,10 +59,11 @@ using RunTape = void (*)(const Tape& tape, const Shape& shape,
 void register_tape_runner(Device::DeviceType device, RunTape run);
 RunTape tape_runner(Device::DeviceType device);
 
-/** Memory of an argument of a single instruction: packed elements, or one for all. */
+/** Memory of an argument of a single instruction: packed elements that are taken again and again,
+ *  element i being that at i % period. */
 struct PackedOperand {
   const void* data;
-  bool one;
+  int64_t period;
 };
 
 /** out[i] = instr.op(operands...[i]) for i < n, on this thread. instr.args don't matter. */

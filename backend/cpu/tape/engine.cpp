@@ -152,11 +152,18 @@ void run_packed(const TapeInstr& instr, int64_t n, const PackedOperand* operands
   const size_t slot = (static_cast<size_t>(n) * 8 + 63) / 64 * 64;
   for (int k = 0; k < arity; ++k) {
     args[k] = operands[k].data;
-    if (!operands[k].one || n == 1) continue;
+    const int64_t period = operands[k].period;
+    if (period >= n) continue;
     char* copies = thread_scratch(3 * slot) + k * slot;
-    const bool condition = instr.op == EwOp::Select && k == 0;
-    moves_of(condition ? 1 : static_cast<int>(dtype_of(instr.in).size()))
-        .splat(copies, static_cast<const char*>(args[k]), n);
+    const int itemsize =
+        instr.op == EwOp::Select && k == 0 ? 1 : static_cast<int>(dtype_of(instr.in).size());
+    if (period == 1) {
+      moves_of(itemsize).splat(copies, static_cast<const char*>(args[k]), n);
+    } else {
+      std::memcpy(copies, args[k], period * itemsize);
+      for (int64_t done = period; done < n; done *= 2)
+        std::memcpy(copies + done * itemsize, copies, std::min(done, n - done) * itemsize);
+    }
     args[k] = copies;
   }
   find_kernel(instr)(out, args[0], args[1], args[2], static_cast<size_t>(n));
