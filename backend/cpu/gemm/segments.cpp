@@ -31,6 +31,7 @@ constexpr int kLanes = HWY_MAX_BYTES / sizeof(float);
 constexpr int kWidth = 2 * kLanes;  // columns of a panel
 constexpr int kAhead = 8;           // steps of k that a panel of weights is asked for ahead
 
+constexpr int64_t kPart = 256;        // steps of k of a panel that stay in the first cache
 constexpr int64_t kNear = 96 * 1024;  // floats of B beside those of A in the second cache
 
 struct Left {
@@ -42,7 +43,7 @@ struct Left {
 
 template <int R, int NV>
 HWY_NOINLINE HWY_ATTR void block(const Left& left, const float* HWY_RESTRICT b,
-                                 float* HWY_RESTRICT c, int64_t ldc) {
+                                 float* HWY_RESTRICT c, int64_t ldc, bool add) {
   const hn::ScalableTag<float> d;
   hn::Vec<decltype(d)> acc[R][NV];
   HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
@@ -66,11 +67,15 @@ HWY_NOINLINE HWY_ATTR void block(const Left& left, const float* HWY_RESTRICT b,
     }
   }
   HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
-    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) hn::StoreU(acc[r][v], d, c + r * ldc + v * kLanes);
+    HWY_UNROLL(2) for (int v = 0; v < NV; ++v) {
+      float* out = c + r * ldc + v * kLanes;
+      if (add) acc[r][v] = hn::Add(acc[r][v], hn::LoadU(d, out));
+      hn::StoreU(acc[r][v], d, out);
+    }
   }
 }
 
-using Block = void (*)(const Left&, const float*, float*, int64_t);
+using Block = void (*)(const Left&, const float*, float*, int64_t, bool);
 template <int NV, int... R>
 constexpr std::array<Block, sizeof...(R)> blocks_of(std::integer_sequence<int, R...>) {
   return {block<R + 1, NV>...};
@@ -109,27 +114,46 @@ void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, 
   const int64_t blocks = (a.m + kRows - 1) / kRows, short_rows = a.m / blocks;
   const int64_t longer = a.m - blocks * short_rows;  // blocks with one row more
   alignas(64) float tile[kRows * kWidth];
-  const auto one = [&](int64_t line, int64_t i, int64_t r, int64_t j) {
-    const float* panel = packed + j * k;
+  // Rows i to i + r of a line, the panel at column j, and of the sums those that `part` covers.
+  const auto one = [&](const SegmentedRows& part, int64_t first, int64_t line, int64_t i, int64_t r,
+                       int64_t j) {
+    const float* panel = packed + j * k + first * kWidth;
     const int64_t cols = std::min<int64_t>(kWidth, n - j);
     const auto& kernels = cols <= kLanes ? kHalf : kWide;
-    const Left left{a.data + line * a.line_stride + i * a.row_stride, a.row_stride, a.offsets,
-                    a.segments, a.length};
+    const Left left{part.data + line * a.line_stride + i * a.row_stride, a.row_stride, part.offsets,
+                    part.segments, part.length};
     float* out = c + line * c_line + i * ldc + j;
-    if (cols == kWidth || cols == kLanes) return kernels[r - 1](left, panel, out, ldc);
-    kernels[r - 1](left, panel, tile, kWidth);
-    for (int64_t x = 0; x < r; ++x)
-      std::memcpy(out + x * ldc, tile + x * kWidth, cols * sizeof(float));
+    if (cols == kWidth || cols == kLanes) return kernels[r - 1](left, panel, out, ldc, first > 0);
+    kernels[r - 1](left, panel, tile, kWidth, false);
+    for (int64_t x = 0; x < r; ++x) {
+      for (int64_t y = 0; y < cols; ++y)
+        out[x * ldc + y] = (first > 0 ? out[x * ldc + y] : 0.0f) + tile[x * kWidth + y];
+    }
   };
-  // All of B is near: what a block of rows reads stays in the first cache. Otherwise a panel of B
-  // stays in cache for all lines.
-  const int64_t columns = n * k <= kNear ? n : kWidth;
-  for (int64_t j0 = 0; j0 < n; j0 += columns) {
+  const auto all_rows = [&](const SegmentedRows& part, int64_t first, int64_t j0, int64_t j1) {
     for (int64_t line = 0; line < a.lines; ++line) {
       for (int64_t block = 0, i = 0; block < blocks; ++block) {
         const int64_t r = short_rows + (block < longer);
-        for (int64_t j = j0; j < std::min(n, j0 + columns); j += kWidth) one(line, i, r, j);
+        for (int64_t j = j0; j < j1; j += kWidth) one(part, first, line, i, r, j);
         i += r;
+      }
+    }
+  };
+  // All of B is near: what a block of rows reads stays in the first cache.
+  if (n * k <= kNear) return all_rows(a, 0, 0, n);
+  // Otherwise a part of a panel of B stays there for all rows: a few pieces, or a part of one.
+  const int64_t pieces = std::max<int64_t>(1, kPart / a.length);
+  const int64_t cuts = std::max<int64_t>(1, a.length / kPart);
+  for (int64_t j = 0; j < n; j += kWidth) {
+    for (int64_t s = 0; s < a.segments; s += pieces) {
+      for (int64_t cut = 0; cut < cuts; ++cut) {
+        const int64_t t = a.length * cut / cuts;
+        SegmentedRows part = a;
+        part.data += t;
+        part.offsets += s;
+        part.segments = std::min(pieces, a.segments - s);
+        part.length = a.length * (cut + 1) / cuts - t;
+        all_rows(part, s * a.length + t, j, std::min(n, j + kWidth));
       }
     }
   }

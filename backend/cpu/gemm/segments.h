@@ -27,7 +27,7 @@ struct SegmentedRows {
 /**
  * C[l, i, j] = sum over s, t of data[l line_stride + i row_stride + offsets[s] + t] * B[s length +
  * t, j] for n columns: B has segments * length rows. Sums run over s, then t, in one chain an
- * element.
+ * element, or, where B is large, in pieces of some hundred products that are added up.
  */
 void multiply_segments(const SegmentedRows& a, const float* packed, int64_t n, float* c,
                        int64_t c_row_stride, int64_t c_line_stride);
