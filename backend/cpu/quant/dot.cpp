@@ -31,10 +31,11 @@ constexpr size_t kSlicesAhead = 1;
 // x is kept in the order in which codes come out of the words. A chunk is one vector of words: lane
 // i holds the codes of values i*P .. i*P+P-1 (P = 32/bits), and shifting all lanes by j codes gives
 // value i*P+j. So chunk c of row m is P vectors, then the vector of the lanes' sums of x.
-// That is for 4 and 8 bits. The others, of which some cross words, come out in order, 32 at a time:
-// then a chunk is 32 values in order, then one vector whose first lane is their sum.
+// That is for 4 bits, and for 8 with AVX-512. The others, of which some cross words, come out as
+// bytes, 32 at a time, which a group is a multiple of: then a chunk is 32 values in order, then one
+// vector whose first lane is their sum.
 template <int kBits>
-constexpr bool kInLanes = kBits == 4 || kBits == 8;
+constexpr bool kInLanes = kBits == 4 || (kBits == 8 && HWY_TARGET <= HWY_AVX3);
 template <int kBits>
 constexpr size_t kChunk = kInLanes<kBits> ? kLanes*(32 / kBits) : 32;
 template <int kBits>
@@ -177,30 +178,48 @@ HWY_INLINE void whole_rows(const CodesOf<kBits>& codes, const Spread& spread, co
   }
 }
 
-/** One row of w of the other widths, against M rows of x. */
+/** The codes of 32 values as bytes: where they lie, or in `room`. */
+template <int kBits>
+HWY_INLINE const uint8_t* code_bytes(const uint32_t* w, uint8_t* room) {
+  if constexpr (kBits == 8) {
+    return reinterpret_cast<const uint8_t*>(w);
+  } else {
+    unpack_bytes<kBits>(w, room);
+    return room;
+  }
+}
+
+/** One row of w by bytes, against M rows of x. */
 template <int kBits, size_t M>
 HWY_INLINE void ordered_row(const uint32_t* w, size_t k, const float* scales, const float* biases,
-                            int group, const float* x, size_t x_stride, float* out,
+                            int group_shift, const float* x, size_t x_stride, float* out,
                             size_t out_stride) {
   const DF d;
-  VF acc[M];
+  // Arrays of one vector crash g++ 12 (scalar replacement), so a single row has room for two.
+  constexpr size_t kRoom = M == 1 ? 2 : M;
+  VF acc[kRoom];
   float offset[M] = {};
   for (size_t m = 0; m < M; ++m) acc[m] = hn::Zero(d);
-  alignas(64) uint8_t codes[32];
-  for (size_t at = 0; at < k; at += 32, w += kBits, x += kChunkFloats<kBits>) {
-    unpack_bytes<kBits>(w, codes);
-    VF t[M];
-    for (size_t m = 0; m < M; ++m) t[m] = hn::Zero(d);
+  alignas(64) uint8_t room[32];
+  for (size_t chunk = 0; chunk < k / 32; ++chunk, w += kBits, x += kChunkFloats<kBits>) {
+    const uint8_t* codes = code_bytes<kBits>(w, room);
+    __builtin_prefetch(w + kAhead);
+    // Two chains: one would keep the next chunks waiting for room to begin in.
+    VF t[2][kRoom];
+    HWY_UNROLL(8)
     for (size_t i = 0; i < 32; i += kLanes) {
       const VF q = codes_from_bytes(codes + i);
+      const size_t chain = i / kLanes % 2;
+      HWY_UNROLL(4)
       for (size_t m = 0; m < M; ++m) {
-        t[m] = hn::MulAdd(q, hn::LoadU(d, x + m * x_stride + i), t[m]);
+        const VF xi = hn::LoadU(d, x + m * x_stride + i);
+        t[chain][m] = i < 2 * kLanes ? hn::Mul(q, xi) : hn::MulAdd(q, xi, t[chain][m]);
       }
     }
-    const size_t g = at / size_t(group);
+    const size_t g = chunk >> group_shift;
     const VF scale = hn::Set(d, scales[g]);
     for (size_t m = 0; m < M; ++m) {
-      acc[m] = hn::MulAdd(scale, t[m], acc[m]);
+      acc[m] = hn::MulAdd(scale, hn::Add(t[0][m], t[1][m]), acc[m]);
       offset[m] += biases[g] * x[m * x_stride + 32];
     }
   }
@@ -216,7 +235,7 @@ void dot_rows(const uint32_t* w, size_t rows, size_t k, const float* scales, con
   const size_t groups = k / size_t(group);
   size_t r = 0;
   if constexpr (kInLanes<kBits>) {
-    constexpr size_t R = M == 1 ? 4 : 2;
+    constexpr size_t R = M == 1 && HWY_TARGET <= HWY_AVX3 ? 4 : 2;  // what the registers hold
     const CodesOf<kBits> codes;
     // Words of a group are a power of two; lane i of a chunk belongs to its group i >> words_shift.
     int words_shift = 0;
@@ -239,9 +258,11 @@ void dot_rows(const uint32_t* w, size_t rows, size_t k, const float* scales, con
                               out_stride);
     }
   } else {
+    int group_shift = 0;
+    while (32 << group_shift < group) ++group_shift;
     for (; r < rows; ++r) {
-      ordered_row<kBits, M>(w + r * words, k, scales + r * groups, biases + r * groups, group, x,
-                            x_stride, out + r, out_stride);
+      ordered_row<kBits, M>(w + r * words, k, scales + r * groups, biases + r * groups, group_shift,
+                            x, x_stride, out + r, out_stride);
     }
   }
 }
