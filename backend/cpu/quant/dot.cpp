@@ -50,6 +50,18 @@ void order_x(const float* x, size_t k, float* out) {
     std::fill(out, out + kChunkFloats<kBits>, 0.0f);
     if constexpr (kInLanes<kBits>) {
       constexpr size_t kPer = 32 / kBits;
+      if (n == kC) {
+        const DF d;
+        const auto lanes = hn::Mul(hn::Iota(DI(), 0), hn::Set(DI(), int(kPer)));
+        VF sum = hn::Zero(d);
+        for (size_t j = 0; j < kPer; ++j) {
+          const VF v = hn::GatherIndex(d, x + at + j, lanes);
+          hn::StoreU(v, d, out + j * kLanes);
+          sum = hn::Add(sum, v);
+        }
+        hn::StoreU(sum, d, sums);
+        continue;
+      }
       for (size_t i = 0; i < n; i += kPer) {
         for (size_t j = 0; j < kPer; ++j) {
           out[j * kLanes + i / kPer] = x[at + i + j];
@@ -379,7 +391,7 @@ HWY_EXPORT(dot_slice);
 }  // namespace
 
 void quantized_dot(const QuantizedProduct& p) {
-  if (quantized_dot_bytes(p)) return;
+  if (quantized_dot_bytes(p) || quantized_dot_words(p)) return;
   const size_t k = p.w.cols;
   const size_t n = p.w.rows;
   const size_t entry_floats = HWY_DYNAMIC_DISPATCH(ordered_floats)(k, p.w.bits) * p.m;

@@ -33,6 +33,8 @@ void quantized_dot(const QuantizedProduct& p);
 void quantized_dot_floats(const QuantizedProduct& p);
 /** The same by dot products of bytes; false, and nothing done, where it isn't for them. */
 bool quantized_dot_bytes(const QuantizedProduct& p);
+/** The same by products of 16-bit words. */
+bool quantized_dot_words(const QuantizedProduct& p);
 /** Any m, both layouts. */
 void quantized_gemm(const QuantizedProduct& p);
 
