@@ -69,7 +69,8 @@ bool AtOnce::collect(array& a, int depth) {
   const auto summed = [&](const array& in) {
     return in.status() == array::unscheduled && is_map(in.primitive());
   };
-  if (typeid(a.primitive()) == typeid(Reduce) && summed(a.inputs()[0])) return false;
+  const Primitive& primitive = a.primitive();
+  if (typeid(primitive) == typeid(Reduce) && summed(a.inputs()[0])) return false;
   if (count_ == kMostNodes) return false;
   nodes_[count_++] = &a;
   return true;

@@ -245,8 +245,8 @@ QUANT_END_TARGET
 namespace mlx::core::cpu {
 
 bool quantized_dot_words(const QuantizedProduct& p) {
-  static const bool have = !simd_has_avx512() && simd_has_avx2() && __builtin_cpu_supports("fma") &&
-                           __builtin_cpu_supports("f16c");
+  // Kernels for AVX2 use fused products and conversions of half floats, too.
+  static const bool have = !simd_has_avx512() && simd_has_avx2();
   return have && p.w.bits == 8 && p.m <= 2 && p.count <= 64 && words::run(p);
 }
 
