@@ -3,6 +3,7 @@
 // that overlap, and products read them where they lie.
 #include <cmath>
 
+#include "backend/cpu/ceil_div.h"
 #include "backend/cpu/conv/layout.h"
 #include "backend/cpu/fast/scratch.h"
 #include "backend/cpu/gemm/gemm.h"
@@ -15,8 +16,6 @@ namespace {
 constexpr int64_t kPositions = 1024;             // of a product, about
 constexpr int64_t kMostSums = int64_t(1) << 24;  // values of all parts
 constexpr int64_t kMostParts = 8;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /**
  * Lines of the input are padded to whole strides, and those of the cotangent by zeros to as many

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "backend/cpu/ceil_div.h"
 #include "backend/cpu/parallel.h"
 #include "mlx/types/half_types.h"
 
@@ -84,8 +85,5 @@ class Scratch {
   Slot slot_;
   T* data_;
 };
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 }  // namespace mlx::core::cpu::gemm_detail

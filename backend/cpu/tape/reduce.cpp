@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/ceil_div.h"
 #include "backend/cpu/parallel.h"
 
 namespace mlx::core::cpu {
@@ -16,8 +17,6 @@ namespace {
 constexpr int64_t kJob = 64 * 1024;    // elements that a job reduces, about
 constexpr int64_t kShortRow = 128;     // rows below this are packed into tiles
 constexpr int64_t kInPlaceRow = 1024;  // and below this they need not be, if they lie in order
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class Reduction {
  public:
