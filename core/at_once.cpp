@@ -16,8 +16,6 @@ namespace {
 
 constexpr size_t kMostElements = 8192;  // of each array: nobody else may plan meanwhile
 
-bool is_map(const Primitive& p) { return p.as_elementwise() || p.is_cast(); }
-
 /** How many packed elements a repeats, in row-major order; -1 if it is no such array. */
 int64_t period_of(const array& a) {
   if (a.flags().row_contiguous) return static_cast<int64_t>(a.size());

@@ -37,7 +37,7 @@ struct Group {
 
 Kind kind_of(const array& a) {
   const Primitive& p = a.primitive();
-  if (p.as_elementwise() || p.is_cast()) return Kind::Map;
+  if (is_map(p)) return Kind::Map;
   return typeid(p) == typeid(Reduce) ? Kind::Reduce : Kind::Other;
 }
 
@@ -369,10 +369,6 @@ class Planner {
   std::vector<int>& members_ = memory_.members;
   std::vector<uint16_t>& value_ = memory_.value;
 };
-
-}  // namespace
-
-namespace {
 
 /** Whether a is all there is to compute, by a primitive of its own. */
 bool stands_alone(const array& a) {

@@ -45,6 +45,9 @@ class Elementwise : public UnaryPrimitive, public Fielded {
   EwOp op_;
 };
 
+/** Whether tapes are made of such: an operation or a cast, element by element. */
+inline bool is_map(const Primitive& p) { return p.as_elementwise() || p.is_cast(); }
+
 /** A node for op over arguments of any dtypes and shapes: converts, broadcasts, checks. */
 array elementwise(EwOp op, const std::vector<array>& args, StreamOrDevice s);
 

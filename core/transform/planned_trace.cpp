@@ -4,7 +4,6 @@
 #include <typeinfo>
 
 #include "core/graph_access.h"
-#include "core/prim/cast.h"
 #include "core/prim/elementwise.h"
 #include "core/prim/shape.h"
 #include "mlx/ops.h"
@@ -19,9 +18,8 @@ constexpr size_t kInlineNodes = 24;
 bool is_small_map(const Traced& t) {
   if (t.nodes.size() > kInlineNodes) return false;
   for (const auto& n : t.nodes) {
-    const auto& type = typeid(*n.primitive);
-    if (!n.primitive->as_elementwise() && type != typeid(AsType) && type != typeid(Broadcast))
-      return false;
+    const Primitive& p = *n.primitive;
+    if (!is_map(p) && typeid(p) != typeid(Broadcast)) return false;
   }
   return true;
 }

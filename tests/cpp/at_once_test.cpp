@@ -22,8 +22,7 @@ std::vector<char> bytes_of(array a) {
 std::vector<char> planned(const std::function<array()>& make) {
   array a = contiguous(make()), other = make() + array(1.0f);
   eval(a, other);
-  const char* data = a.data<char>();
-  return {data, data + a.nbytes()};
+  return bytes_of(a);
 }
 
 TEST(AtOnce, SameBitsAsPlans) {

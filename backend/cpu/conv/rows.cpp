@@ -1,5 +1,6 @@
 // backend/cpu/conv/rows.cpp: convolutions of float32 without patches: the microkernel reads the
 // input's rows where they lie.
+#include "backend/cpu/ceil_div.h"
 #include "backend/cpu/conv/layout.h"
 #include "backend/cpu/fast/scratch.h"
 #include "backend/cpu/gemm/segments.h"
@@ -118,8 +119,7 @@ void run_plan(const ConvLayout& l, const RowsPlan& p, const array& x, const Rows
   const int64_t reach = (line_taps - 1) * line_dilation + 1;
   const int64_t fit = (kFloats / (layers * row_floats) - reach) / line_stride + 1;
   const int64_t most = std::clamp<int64_t>(fit, 1, std::min<int64_t>(lines, 16));
-  const int64_t pieces = (lines + most - 1) / most;
-  const int64_t at_once = (lines + pieces - 1) / pieces;
+  const int64_t pieces = ceil_div(lines, most), at_once = ceil_div(lines, pieces);
   const int64_t line_rows = (at_once - 1) * line_stride + reach;
 
   std::vector<int64_t> offsets;

@@ -35,9 +35,6 @@ int64_t unwanted_targets() {
 
 bool simd_allows_avx512() { return !(unwanted_targets() & HWY_AVX3); }
 
-bool simd_has_avx512() { return hwy::SupportedTargets() & HWY_AVX3; }
-bool simd_has_avx2() { return hwy::SupportedTargets() & HWY_AVX2; }
-
 std::vector<int64_t> simd_targets() { return hwy::SupportedAndGeneratedTargets(); }
 
 const char* simd_target_name(int64_t target) { return hwy::TargetName(target); }

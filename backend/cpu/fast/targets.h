@@ -15,8 +15,5 @@ const char* simd_target_name(int64_t target);
 void use_simd_target(int64_t target);
 /** Whether units of their own for AVX-512 may run: not where MICA_SIMD asks for less. */
 bool simd_allows_avx512();
-/** Whether kernels run on AVX-512, or on AVX2 or better: this machine's and MICA_SIMD's choice. */
-bool simd_has_avx512();
-bool simd_has_avx2();
 
 }  // namespace mlx::core::cpu

@@ -393,7 +393,6 @@ HWY_EXPORT(dot_slice);
 void quantized_dot(const QuantizedProduct& p) {
   if (quantized_dot_bytes(p) || quantized_dot_words(p)) return;
   const size_t k = p.w.cols;
-  const size_t n = p.w.rows;
   const size_t entry_floats = HWY_DYNAMIC_DISPATCH(ordered_floats)(k, p.w.bits) * p.m;
   static thread_local Scratch ordered;
   float* x = ordered.floats(entry_floats * p.count);
@@ -402,16 +401,9 @@ void quantized_dot(const QuantizedProduct& p) {
       HWY_DYNAMIC_DISPATCH(order_rows)(p, e, x + e * entry_floats);
     }
   });
-  const auto [slice, slices] = SliceOfRows(p);
-  parallel_range(slices * p.count, 1,
-                 [&, slice = slice, slices = slices](int64_t begin, int64_t end) {
-                   for (size_t i = size_t(begin); i < size_t(end); ++i) {
-                     const size_t e = i / slices;
-                     const size_t row = i % slices * slice;
-                     HWY_DYNAMIC_DISPATCH(dot_slice)
-                     (p, e, row, std::min(n, row + slice), x + e * entry_floats);
-                   }
-                 });
+  for_slices(p, [&](size_t e, size_t begin, size_t end) {
+    HWY_DYNAMIC_DISPATCH(dot_slice)(p, e, begin, end, x + e * entry_floats);
+  });
 }
 
 }  // namespace mlx::core::cpu

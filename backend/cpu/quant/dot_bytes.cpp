@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/cpu/ceil_div.h"
 #include "backend/cpu/fast/scratch.h"
 #include "backend/cpu/fast/targets.h"
-#include "backend/cpu/parallel.h"
 #include "backend/cpu/quant/kernels.h"
 
 #if defined(__x86_64__)
@@ -72,7 +72,6 @@ struct Row {
   const int8_t* planes;  // kChunkBytes a chunk
 };
 
-constexpr size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 inline size_t sums_of(size_t k, size_t group) { return round_up(k / group, kGroups); }
 inline size_t row_bytes(size_t k, size_t group) {
   return sums_of(k, group) * sizeof(float) + round_up(k, kValues) / kValues * kChunkBytes;
@@ -300,15 +299,9 @@ bool run(const QuantizedProduct& p) {
     });
     if (!made) return false;
   }
-  const SliceOfRows cut(p);
-  parallel_range(int64_t(cut.slices * p.count), 1, [&](int64_t begin, int64_t end) {
-    for (size_t i = size_t(begin); i < size_t(end); ++i) {
-      const size_t e = i / cut.slices;
-      const size_t row = i % cut.slices * cut.rows;
-      with_type(p.w.scale_dtype, [&](auto* type) {
-        dot_slice(p, type, p.batch[e], row, std::min(p.w.rows, row + cut.rows), x + e * p.m);
-      });
-    }
+  for_slices(p, [&](size_t e, size_t begin, size_t end) {
+    with_type(p.w.scale_dtype,
+              [&](auto* type) { dot_slice(p, type, p.batch[e], begin, end, x + e * p.m); });
   });
   return true;
 }

@@ -1,7 +1,7 @@
 // backend/cpu/quant/dot_words.cpp: x w^T for one or two rows of x and 8-bit codes, by products of
 // 16-bit words, which AVX2 adds up in pairs: two thirds of the instructions that float32 products
-// take there. (With 4-bit codes, whose halves of bytes must be parted first, it takes longer.) In
-// intrinsics, as dot_bytes.cpp.
+// take there. (With 4-bit codes, whose halves of bytes must be parted first, it takes longer.) Only
+// for AVX2, in its intrinsics.
 //
 // x is kept as two signed words a value, v = (h 2^15 + l) max|x| / kLargest: finer than a float32
 // beside the largest. Codes times words are summed exactly in 32-bit integers (128 values of a
@@ -9,27 +9,22 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/cpu/ceil_div.h"
 #include "backend/cpu/fast/scratch.h"
-#include "backend/cpu/fast/targets.h"
-#include "backend/cpu/parallel.h"
 #include "backend/cpu/quant/kernels.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/quant/dot_words.cpp"
+#include <hwy/foreach_target.h>  // must come first
+#include <hwy/highway.h>
 
-// clang-format off
-#if defined(__clang__)
-#define QUANT_BEGIN_TARGET _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,f16c\"))), apply_to = function)")
-#define QUANT_END_TARGET _Pragma("clang attribute pop")
-#else
-#define QUANT_BEGIN_TARGET _Pragma("GCC push_options") _Pragma("GCC target \"avx2,fma,f16c\"")
-#define QUANT_END_TARGET _Pragma("GCC pop_options")
-#endif
-// clang-format on
+#include "backend/cpu/fast/io-inl.h"
 
-QUANT_BEGIN_TARGET
-namespace mlx::core::cpu {
-namespace words {
+HWY_BEFORE_NAMESPACE();
+namespace mlx::core::cpu::HWY_NAMESPACE {
+namespace {
+
+#if HWY_TARGET == HWY_AVX2
 
 constexpr size_t kValues = 32;             // a chunk of w, which groups are a multiple of
 constexpr size_t kAheadBytes = 8192;       // of codes
@@ -42,30 +37,8 @@ struct Row {
   const int16_t* words;  // a chunk: 32 h, 32 l
 };
 
-constexpr size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 inline size_t row_bytes(size_t k, size_t group) {
   return round_up(k / group, 16) * sizeof(float) + 2 * k * sizeof(int16_t);
-}
-
-/** n elements at p as float32. */
-inline void widen(Dtype::Val dtype, const void* p, size_t n, float* to) {
-  if (dtype == Dtype::Val::float16) {
-    const auto* from = static_cast<const uint16_t*>(p);
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-      const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
-      _mm256_storeu_ps(to + i, _mm256_cvtph_ps(half));
-    }
-    for (; i < n; ++i) to[i] = _cvtsh_ss(from[i]);
-  } else if (dtype == Dtype::Val::bfloat16) {
-    const auto* from = static_cast<const uint16_t*>(p);
-    for (size_t i = 0; i < n; ++i) {
-      const uint32_t bits = uint32_t(from[i]) << 16;
-      std::memcpy(to + i, &bits, sizeof(bits));
-    }
-  } else {
-    std::memcpy(to, p, n * sizeof(float));
-  }
 }
 
 /** False where x has an infinity or NaN, which no words stand for. `values` has k floats. */
@@ -116,12 +89,6 @@ bool make_row(const float* values, size_t k, size_t group, char* memory, Row& ro
   return true;
 }
 
-inline float sum_of(__m256 v) {
-  __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-  return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
-}
-
 /** One row of w against one of x; scales and biases as float32. */
 template <size_t kChunks>
 float dot_row(const uint8_t* w, const float* scales, const float* biases, size_t groups,
@@ -159,20 +126,8 @@ float dot_row(const uint8_t* w, const float* scales, const float* biases, size_t
   float rest = 0;
   for (; g < groups; ++g) rest += biases[g] * x.sums[g];
   const __m256 all = _mm256_fmadd_ps(high_sum, _mm256_set1_ps(32768.0f), low_sum);
-  return sum_of(_mm256_fmadd_ps(all, _mm256_set1_ps(x.unit), offset)) + rest;
-}
-
-/** To out_dtype, as numbers are rounded everywhere. */
-inline void store_row(Dtype::Val dtype, const float* from, size_t n, void* to) {
-  if (dtype == Dtype::Val::float16) {
-    std::transform(from, from + n, static_cast<float16_t*>(to),
-                   [](float v) { return float16_t(v); });
-  } else if (dtype == Dtype::Val::bfloat16) {
-    std::transform(from, from + n, static_cast<bfloat16_t*>(to),
-                   [](float v) { return bfloat16_t(v); });
-  } else {
-    std::memcpy(to, from, n * sizeof(float));
-  }
+  const VF sums{_mm256_fmadd_ps(all, _mm256_set1_ps(x.unit), offset)};
+  return hn::GetLane(hn::SumOfLanes(DF(), sums)) + rest;
 }
 
 /** Rows [begin, end) of w against the rows of x of one batch entry. */
@@ -195,8 +150,8 @@ void dot_slice(const QuantizedProduct& p, const QuantizedBatch& at, size_t begin
     _mm_prefetch(next_s + i, _MM_HINT_T1);
     _mm_prefetch(next_b + i, _MM_HINT_T1);
   }
-  widen(dtype, offset_by(p.w.scales, first, dtype), rows * groups, scales);
-  widen(dtype, offset_by(p.w.biases, first, dtype), rows * groups, biases);
+  floats_from(dtype, offset_by(p.w.scales, first, dtype), scales, rows * groups);
+  floats_from(dtype, offset_by(p.w.biases, first, dtype), biases, rows * groups);
   const size_t words = packed_words(p.w.cols, p.w.bits);
   const auto* w = reinterpret_cast<const uint8_t*>(p.w.packed + at.packed + begin * words);
   const auto dot = [&](auto* row) {
@@ -209,12 +164,13 @@ void dot_slice(const QuantizedProduct& p, const QuantizedBatch& at, size_t begin
   };
   dot(p.w.group_size == 32 ? &dot_row<1> : p.w.group_size == 64 ? &dot_row<2> : &dot_row<4>);
   for (size_t m = 0; m < p.m; ++m) {
-    store_row(p.out_dtype, out + m * rows, rows,
-              offset_by(p.out, at.out + m * p.out_row + begin, p.out_dtype));
+    floats_to(p.out_dtype, out + m * rows,
+              offset_by(p.out, at.out + m * p.out_row + begin, p.out_dtype), rows);
   }
 }
 
-bool run(const QuantizedProduct& p) {
+bool dot_words(const QuantizedProduct& p) {
+  if (p.w.bits != 8 || p.m > 2 || p.count > 64) return false;
   static thread_local Scratch scratch;
   const size_t k = p.w.cols, group = size_t(p.w.group_size);
   const size_t room = round_up(row_bytes(k, group), 64), rows_of_x = p.count * p.m;
@@ -225,37 +181,32 @@ bool run(const QuantizedProduct& p) {
   auto* x = reinterpret_cast<Row*>(memory + values + rows_of_x * room);
   for (size_t i = 0; i < rows_of_x; ++i) {
     const size_t at = p.batch[i / p.m].x + i % p.m * p.x_row;
-    widen(p.x_dtype, offset_by(p.x, at, p.x_dtype), k, row);
+    floats_from(p.x_dtype, offset_by(p.x, at, p.x_dtype), row, k);
     if (!make_row(row, k, group, memory + values + i * room, x[i])) return false;
   }
-  const SliceOfRows cut(p);
-  parallel_range(int64_t(cut.slices * p.count), 1, [&](int64_t begin, int64_t end) {
-    for (size_t i = size_t(begin); i < size_t(end); ++i) {
-      const size_t e = i / cut.slices, first = i % cut.slices * cut.rows;
-      dot_slice(p, p.batch[e], first, std::min(p.w.rows, first + cut.rows), x + e * p.m);
-    }
+  for_slices(p, [&](size_t e, size_t begin, size_t end) {
+    dot_slice(p, p.batch[e], begin, end, x + e * p.m);
   });
   return true;
 }
 
-}  // namespace words
-}  // namespace mlx::core::cpu
-QUANT_END_TARGET
+#else  // byte products, or registers enough for float32's
 
+bool dot_words(const QuantizedProduct&) { return false; }
+
+#endif
+
+}  // namespace
+}  // namespace mlx::core::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace mlx::core::cpu {
+namespace {
+HWY_EXPORT(dot_words);
+}  // namespace
 
-bool quantized_dot_words(const QuantizedProduct& p) {
-  // Kernels for AVX2 use fused products and conversions of half floats, too.
-  static const bool have = !simd_has_avx512() && simd_has_avx2();
-  return have && p.w.bits == 8 && p.m <= 2 && p.count <= 64 && words::run(p);
-}
+bool quantized_dot_words(const QuantizedProduct& p) { return HWY_DYNAMIC_DISPATCH(dot_words)(p); }
 
 }  // namespace mlx::core::cpu
-
-#else  // no such instructions
-
-namespace mlx::core::cpu {
-bool quantized_dot_words(const QuantizedProduct&) { return false; }
-}  // namespace mlx::core::cpu
-
 #endif

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/parallel.h"
 #include "backend/cpu/quant/quant.h"
 
 namespace mlx::core::cpu {
@@ -63,5 +64,17 @@ struct SliceOfRows {
   size_t rows;
   size_t slices;
 };
+
+/** Calls f(batch entry, first row, end of rows) for all slices, split over the pool. */
+template <class F>
+void for_slices(const QuantizedProduct& p, const F& f) {
+  const SliceOfRows cut(p);
+  parallel_range(int64_t(cut.slices * p.count), 1, [&](int64_t begin, int64_t end) {
+    for (size_t i = size_t(begin); i < size_t(end); ++i) {
+      const size_t row = i % cut.slices * cut.rows;
+      f(i / cut.slices, row, std::min(p.w.rows, row + cut.rows));
+    }
+  });
+}
 
 }  // namespace mlx::core::cpu

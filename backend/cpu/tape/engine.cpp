@@ -3,6 +3,7 @@
 #include <cstring>
 #include <optional>
 
+#include "backend/cpu/ceil_div.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/tape/moves.h"
 #include "backend/cpu/tape/program.h"
@@ -48,8 +49,8 @@ void run_map(const Program& program, const Space& space, int64_t chunk) {
   };
   if (space.size <= chunk) return work(0, space.size);
   // Chunks as equal as can be, and a few of them by twos: a short one leaves somebody waiting.
-  const int64_t chunks = (space.size + chunk - 1) / chunk, even = (chunks + 1) / 2 * 2;
-  parallel_range(space.size, ((space.size + even - 1) / even + 511) / 512 * 512, work);
+  const int64_t chunks = round_up(ceil_div(space.size, chunk), 2);
+  parallel_range(space.size, round_up(ceil_div(space.size, chunks), 512), work);
 }
 
 /** A copy: packed on one side or the other, it needs no tile in between. */
@@ -157,13 +158,7 @@ void run_packed(const TapeInstr& instr, int64_t n, const PackedOperand* operands
     char* copies = thread_scratch(3 * slot) + k * slot;
     const int itemsize =
         instr.op == EwOp::Select && k == 0 ? 1 : static_cast<int>(dtype_of(instr.in).size());
-    if (period == 1) {
-      moves_of(itemsize).splat(copies, static_cast<const char*>(args[k]), n);
-    } else {
-      std::memcpy(copies, args[k], period * itemsize);
-      for (int64_t done = period; done < n; done *= 2)
-        std::memcpy(copies + done * itemsize, copies, std::min(done, n - done) * itemsize);
-    }
+    repeat(copies, static_cast<const char*>(args[k]), period, n, itemsize);
     args[k] = copies;
   }
   find_kernel(instr)(out, args[0], args[1], args[2], static_cast<size_t>(n));

@@ -1,6 +1,7 @@
 // backend/cpu/tape/moves.cpp
 #include "backend/cpu/tape/moves.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -139,6 +140,16 @@ const Moves& moves_of(int itemsize) {
       HWY_DYNAMIC_DISPATCH(moves_for)(8),
   };
   return all[itemsize == 1 ? 0 : itemsize == 2 ? 1 : itemsize == 4 ? 2 : 3];
+}
+
+void repeat(char* out, const char* in, int64_t period, int64_t n, int itemsize) {
+  if (period == 1) return moves_of(itemsize).splat(out, in, n);
+  int64_t done = std::min(period, n);
+  if (done <= 0) return;
+  std::memcpy(out, in, done * itemsize);
+  // What is there already is copied: ever longer runs.
+  for (; done < n; done *= 2)
+    std::memcpy(out + done * itemsize, out, std::min(done, n - done) * itemsize);
 }
 
 }  // namespace mlx::core::cpu

@@ -20,4 +20,7 @@ struct Moves {
 /** For items of 1, 2, 4 or 8 bytes. */
 const Moves& moves_of(int itemsize);
 
+/** out[i] = in[i % period] for i < n, of packed items */
+void repeat(char* out, const char* in, int64_t period, int64_t n, int itemsize);
+
 }  // namespace mlx::core::cpu

@@ -127,10 +127,7 @@ Program::Context Program::context(int64_t n) const {
     if (lane.period > 0) {
       char* where = c.periods + input_slot_[in] * 64;
       const int64_t need = std::min(n, tile_) + lane.period;
-      for (int64_t i = 0; i < need; i += lane.period) {
-        std::memcpy(where + i * lane.itemsize, lane.base,
-                    std::min(lane.period, need - i) * lane.itemsize);
-      }
+      repeat(where, lane.base, lane.period, need, lane.itemsize);
       continue;
     }
     if (!lane.scalar) continue;

@@ -8,8 +8,7 @@
 
 namespace mlx::core::cpu {
 
-constexpr int64_t kFarElements = int64_t{1} << 18;  // beyond this, what is read comes from afar
-constexpr int64_t kFarBytes = int64_t{16} << 20;    // all operands: beyond the last cache
+constexpr int64_t kFarBytes = int64_t{16} << 20;  // all operands: beyond the last cache
 
 /** Working memory of one thread: grows, is kept, holds nothing between tiles. */
 char* thread_scratch(size_t bytes);
@@ -22,7 +21,7 @@ class Program {
 
   int64_t tile() const { return tile_; }
   /** Whether nothing is copied, kept between steps, or asked for ahead: a tile may be longer. */
-  bool in_place() const { return slots_ == 0 && period_bytes_ == 0 && !tape_.reduce && !far_; }
+  bool in_place() const { return slots_ == 0 && period_bytes_ == 0 && !far_; }
 
   /** Per thread and run: scratch with the scalar operands spread out, enough for tiles up to n. */
   struct Context {

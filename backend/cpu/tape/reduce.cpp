@@ -14,8 +14,9 @@ namespace mlx::core::cpu {
 
 namespace {
 
-constexpr int64_t kJob = 64 * 1024;    // elements that a job reduces, about
-constexpr int64_t kShortRow = 128;     // rows below this are packed into tiles
+constexpr int64_t kJob = 64 * 1024;                 // elements that a job reduces, about
+constexpr int64_t kShortRow = 128;                  // rows below this are packed into tiles
+constexpr int64_t kFarElements = int64_t{1} << 18;  // beyond this, what is read comes from afar
 constexpr int64_t kInPlaceRow = 1024;  // and below this they need not be, if they lie in order
 
 class Reduction {

@@ -251,19 +251,18 @@ struct Loops {
       alignas(64) F few[kFoldBlock];
       for (int64_t i = 0; i < n; i += kFoldBlock) {
         const int64_t m = std::min(kFoldBlock, n - i);
-        const T* x = reinterpret_cast<const T*>(base) + i;
         const auto row = [&](int64_t k) {
           return reinterpret_cast<const T*>(base + k * stride) + i;
         };
         int64_t j = 0;
         for (; j + L <= m; j += L) {
-          auto v = load(d, x + j);
+          auto v = load(d, row(0) + j);
           for (int64_t k = 1; k < rows; ++k) v = Op::vec(d, v, load(d, row(k) + j));
           hn::StoreU(v, d, few + j);
         }
         if (j < m) {
           const auto rest = static_cast<size_t>(m - j);
-          auto v = load_n(d, x + j, rest);
+          auto v = load_n(d, row(0) + j, rest);
           for (int64_t k = 1; k < rows; ++k) v = Op::vec(d, v, load_n(d, row(k) + j, rest));
           hn::StoreU(v, d, few + j);
         }
