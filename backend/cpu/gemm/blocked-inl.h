@@ -25,6 +25,7 @@ struct Blocked {
   static constexpr int kPB = U::kNR * kF;
   static constexpr int64_t kNC = 256 / kF;
   static constexpr int64_t kRun = 16 * U::kGroup;  // steps of k that panels are packed in
+  static constexpr int kChunks = 8;                // of C, a thread
   static constexpr int64_t kMostShared = 8 << 20;  // bytes of B packed at once
 
   struct Tiles {
@@ -109,7 +110,7 @@ struct Blocked {
       // A's part of this block is beyond the second cache, and the hardware does not see it coming.
       const bool far =
           !U::kAhead && t.packed_a && (i1 - i0) * g * kF * int64_t(sizeof(Pack)) > (2 << 20);
-      for (int64_t i = i0; i < i1; i += t.panel) {
+      auto tile_at = [&](int64_t i, int64_t q) {
         const int rows = static_cast<int>(std::min(t.panel, i1 - i));
         const Pack* ap;
         int64_t a_row = 0, a_k = 0;  // 0: a packed panel
@@ -119,46 +120,52 @@ struct Blocked {
           ap = reinterpret_cast<const Pack*>(a + i * p.a_row + k0 * p.a_col);
           a_row = p.a_row, a_k = p.a_col;
         }
-        for (int64_t q = 0; q < panels; ++q) {
-          const int64_t j = j0 + q * U::kNR;
-          const int cols = static_cast<int>(std::min<int64_t>(U::kNR, j1 - j));
-          const int half = cols <= U::kNR / 2;
-          const bool full = cols == (half ? U::kNR / 2 : U::kNR);
-          const Pack* bp = t.packed_b ? t.packed_b + (j / U::kNR * groups + g0) * kPB
-                                      : packed_b.get() + q * g * kPB;
-          int64_t b_k = kPB;
-          if (in_place && full)
-            bp = reinterpret_cast<const Pack*>(b + k0 * p.b_row + j), b_k = p.b_row;
-          auto run = [&](Acc* out, int64_t ld, bool add) {
-            if (far && i + t.panel < i1)
-              ask_for_part(ap + groups * kPA, g * kPA * sizeof(Pack), q, panels);
-            U::kernel(rows, half, t.packed_a != nullptr, g, ap, a_row, a_k, bp, b_k, out, ld, add);
-          };
-          Acc* c = nullptr;
-          if constexpr (U::kDirect) c = static_cast<Acc*>(p.c) + i * p.ldc + j;
-          if (direct && full && rows % U::kStep == 0) {
-            if constexpr (U::kDirect) {
-              if (p.d && g0 == 0) {
-                const Acc* d = static_cast<const Acc*>(p.d) + i * p.d_row + j;
-                for (int r = 0; r < rows; ++r)
-                  std::memcpy(c + r * p.ldc, d + r * p.d_row, cols * sizeof(Acc));
-              }
-            }
-            run(c, p.ldc, g0 > 0 || p.d);
-          } else if (acc) {
-            Acc* out = acc + (i - i0) * kF * ld_acc + q * kPB;
-            run(out, ld_acc, g0 > 0);
-            if (last && !t.raw) U::store(p, out, ld_acc, i, j, rows, cols);
-          } else {
-            run(tile, kPB, false);
-            if (g0 == 0) {
-              U::store(p, tile, kPB, i, j, rows, cols);
-            } else if constexpr (U::kDirect) {
+        const int64_t j = j0 + q * U::kNR;
+        const int cols = static_cast<int>(std::min<int64_t>(U::kNR, j1 - j));
+        const int half = cols <= U::kNR / 2;
+        const bool full = cols == (half ? U::kNR / 2 : U::kNR);
+        const Pack* bp = t.packed_b ? t.packed_b + (j / U::kNR * groups + g0) * kPB
+                                    : packed_b.get() + q * g * kPB;
+        int64_t b_k = kPB;
+        if (in_place && full)
+          bp = reinterpret_cast<const Pack*>(b + k0 * p.b_row + j), b_k = p.b_row;
+        auto run = [&](Acc* out, int64_t ld, bool add) {
+          if (far && i + t.panel < i1)
+            ask_for_part(ap + groups * kPA, g * kPA * sizeof(Pack), q, panels);
+          U::kernel(rows, half, t.packed_a != nullptr, g, ap, a_row, a_k, bp, b_k, out, ld, add);
+        };
+        Acc* c = nullptr;
+        if constexpr (U::kDirect) c = static_cast<Acc*>(p.c) + i * p.ldc + j;
+        if (direct && full && rows % U::kStep == 0) {
+          if constexpr (U::kDirect) {
+            if (p.d && g0 == 0) {
+              const Acc* d = static_cast<const Acc*>(p.d) + i * p.d_row + j;
               for (int r = 0; r < rows; ++r)
-                for (int s = 0; s < cols; ++s) c[r * p.ldc + s] += tile[r * kPB + s];
+                std::memcpy(c + r * p.ldc, d + r * p.d_row, cols * sizeof(Acc));
             }
           }
+          run(c, p.ldc, g0 > 0 || p.d);
+        } else if (acc) {
+          Acc* out = acc + (i - i0) * kF * ld_acc + q * kPB;
+          run(out, ld_acc, g0 > 0);
+          if (last && !t.raw) U::store(p, out, ld_acc, i, j, rows, cols);
+        } else {
+          run(tile, kPB, false);
+          if (g0 == 0) {
+            U::store(p, tile, kPB, i, j, rows, cols);
+          } else if constexpr (U::kDirect) {
+            for (int r = 0; r < rows; ++r)
+              for (int s = 0; s < cols; ++s) c[r * p.ldc + s] += tile[r * kPB + s];
+          }
         }
+      };
+      // A panel of B stays in the nearest cache, if A's panels follow each other in the second.
+      if (t.packed_a && (i1 - i0) * g * kF * int64_t(sizeof(Pack)) <= (320 << 10)) {
+        for (int64_t q = 0; q < panels; ++q)
+          for (int64_t i = i0; i < i1; i += t.panel) tile_at(i, q);
+      } else {
+        for (int64_t i = i0; i < i1; i += t.panel)
+          for (int64_t q = 0; q < panels; ++q) tile_at(i, q);
       }
     }
   }
@@ -184,8 +191,8 @@ struct Blocked {
     // Blocks of C: as wide as packing likes, then halved until there are enough to share.
     const bool direct = to_c(p) && !raw;
     const int threads = in_parallel() ? 1 : num_threads();
-    // Wide blocks read less, and short work is done before sharing it anew brings anything.
-    const double most = threads == 1 || work < 5e7 * threads ? threads : 2 * threads;
+    // Threads are not equally fast where others use the machine: who is done early takes more.
+    const double most = threads == 1 ? 1 : kChunks * threads;
     const int64_t want = static_cast<int64_t>(std::clamp(work / 1e6, 1.0, most));
     const int64_t col_panels = ceil_div(p.n, U::kNR);
     int64_t col_blocks = ceil_div(p.n, kNC);

@@ -34,7 +34,8 @@ HWY_NOINLINE HWY_ATTR void micro(int64_t k, const T* HWY_RESTRICT a, int64_t a_r
   constexpr int N = kLanesOf<T>;
   // Long sums of float32 lose less in pieces.
   constexpr int64_t kPiece = std::is_same_v<T, float> ? 256 : int64_t(1) << 40;
-  const int64_t pieces = (k + kPiece - 1) / kPiece;
+  const int64_t pieces = std::max<int64_t>(1, (k + kPiece / 2) / kPiece);
+  const int64_t length = k / pieces;
   alignas(64) T sums[R * NV * N];
   if constexpr (kStride > 0) {
     a_row = 1;
@@ -48,7 +49,7 @@ HWY_NOINLINE HWY_ATTR void micro(int64_t k, const T* HWY_RESTRICT a, int64_t a_r
     HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
       HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = hn::Zero(d);
     }
-    int64_t steps = piece > 0 ? kPiece : k - (pieces - 1) * kPiece;
+    int64_t steps = piece > 0 ? length : k - (pieces - 1) * length;
     HWY_UNROLL(1) for (; steps > 0; --steps) {
       hn::Vec<decltype(d)> bv[NV];
       HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * N);
