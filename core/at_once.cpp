@@ -14,7 +14,7 @@ namespace mlx::core {
 
 namespace {
 
-constexpr size_t kMostElements = 8192;  // of each array: nobody else may plan meanwhile
+constexpr size_t kMostElements = 16384;  // of each array: nobody else may plan meanwhile
 
 /** How many packed elements a repeats, in row-major order; -1 if it is no such array. */
 int64_t period_of(const array& a) {

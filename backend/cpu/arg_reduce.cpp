@@ -15,11 +15,18 @@ namespace mlx::core::cpu {
 namespace {
 
 constexpr size_t kBlock = 1024;         // elements whose best value is found at once
+constexpr size_t kShort = 24;           // and of a row that is not worth that
 constexpr size_t kChunk = 64 * kBlock;  // of a long row, for one thread
 
 template <typename T, bool max>
 bool better(T a, T b) {
   return max ? less_than(b, a) : less_than(a, b);
+}
+
+/** Whether a comes before best, which stands earlier: a NaN beats all but another. */
+template <typename T, bool max>
+bool wins(T a, T best) {
+  return !is_nan(best) && (better<T, max>(a, best) || is_nan(a));
 }
 
 /** The best value so far and its position; a NaN beats everything. */
@@ -115,6 +122,19 @@ Best<uint16_t> best_of_halves(const T* p, size_t begin, size_t end) {
   return best;
 }
 
+/** The position of the best of a few values. */
+template <typename T, bool max>
+uint32_t best_of_short(const T* p, size_t n) {
+  T best = p[0];
+  uint32_t at = 0;
+  for (size_t i = 1; i < n; ++i) {
+    const bool win = wins<T, max>(p[i], best);
+    best = win ? p[i] : best;
+    at = win ? uint32_t(i) : at;
+  }
+  return at;
+}
+
 template <typename T, bool max>
 void contiguous_rows(const T* in, uint32_t* out, size_t rows, size_t n) {
   constexpr bool half = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
@@ -125,6 +145,12 @@ void contiguous_rows(const T* in, uint32_t* out, size_t rows, size_t n) {
     else
       return best_of_range<T, max>(p, begin, end);
   };
+  if (n <= kShort) {
+    parallel_range(rows, kChunk / 4 / n, [&](size_t begin, size_t end) {
+      for (size_t r = begin; r < end; ++r) out[r] = best_of_short<T, max>(in + r * n, n);
+    });
+    return;
+  }
   if (n < 2 * kChunk || rows >= 16) {
     parallel_range(rows, std::max<size_t>(1, kChunk / 4 / n), [&](size_t begin, size_t end) {
       for (size_t r = begin; r < end; ++r) out[r] = range(in + r * n, 0, n).position;
@@ -160,11 +186,9 @@ void strided_rows(const T* in, uint32_t* out, size_t outer, size_t n, size_t inn
                      for (size_t j = 1; j < n; ++j) {
                        const T* row = from + j * inner;
                        for (size_t c = 0; c < w; ++c) {
-                         bool wins = better<T, max>(row[c], best[c]) ||
-                                     (is_nan(row[c]) && !is_nan(best[c]));
-                         wins = wins && !is_nan(best[c]);
-                         best[c] = wins ? row[c] : best[c];
-                         at[c] = wins ? uint32_t(j) : at[c];
+                         const bool win = wins<T, max>(row[c], best[c]);
+                         best[c] = win ? row[c] : best[c];
+                         at[c] = win ? uint32_t(j) : at[c];
                        }
                      }
                      std::copy(at, at + w, out + g / groups * inner + first);

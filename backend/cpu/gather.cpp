@@ -76,6 +76,33 @@ void gather(const Gather& p, const std::vector<array>& inputs, std::vector<array
   bad.raise("gather");
 }
 
+/**
+ * Single elements along the last axis: `along` of them, and indices one after the other, for each
+ * position of rows (operand 0: src). Rows may be short, so a block holds as many as fit.
+ */
+template <typename U>
+void gather_elements(const U* from, U* to, const Walk<2>& rows, size_t along, const array& indices,
+                     AddOffsets add, const IndexedAxis& axis, BadIndex& bad) {
+  parallel_range(rows.size() * along, grain(sizeof(U)), [&](size_t begin, size_t end) {
+    Walk<2> row = rows;
+    row.seek(begin / along);
+    int64_t offsets[kBlock];
+    size_t j = begin % along;
+    for (size_t t = begin; t < end;) {
+      const size_t n = std::min(kBlock, end - t);
+      for (size_t i = 0; i < n;) {
+        const size_t m = std::min(n - i, along - j);
+        std::fill_n(offsets + i, m, row.offset(0));
+        i += m, j += m;
+        if (j == along) j = 0, row.next();
+      }
+      add(indices.data<char>() + t * indices.itemsize(), 1, n, axis, offsets, bad);
+      for (size_t i = 0; i < n; ++i) to[t + i] = from[offsets[i]];
+      t += n;
+    }
+  });
+}
+
 void gather_axis(const GatherAxis& p, const std::vector<array>& inputs,
                  std::vector<array>& outputs) {
   const array& src = inputs[0];
@@ -98,6 +125,7 @@ void gather_axis(const GatherAxis& p, const std::vector<array>& inputs,
   AddOffsets add = add_offsets_for(indices.dtype());
   size_t index_size = indices.itemsize();
   const char* index_data = indices.data<char>();
+  const array packed = inner == 1 ? row_contiguous(indices) : indices;
   BadIndex bad;
 
   dispatch_itemsize(out.itemsize(), [&](auto tag) {
@@ -105,6 +133,7 @@ void gather_axis(const GatherAxis& p, const std::vector<array>& inputs,
     const U* from = src.data<U>();
     U* to = out.data<U>();
     // A position of the parallel range is (before, along); it writes `inner` elements.
+    if (inner == 1) return gather_elements(from, to, before, along, packed, add, axis, bad);
     parallel_range(before.size() * along, grain(inner * sizeof(U)), [&](size_t begin, size_t end) {
       Walk<2> outer = before, walk = after;
       Walk<1> run = slice;
@@ -120,11 +149,7 @@ void gather_axis(const GatherAxis& p, const std::vector<array>& inputs,
         if (whole) {
           std::fill_n(offsets, n, 0);
           add(at, index_stride, n, axis, offsets, bad);
-          if (inner == 1) {
-            for (size_t i = 0; i < n; ++i) dst[i] = base[offsets[i]];
-          } else {
-            for (size_t i = 0; i < n; ++i, dst += inner) copy_slice(base + offsets[i], dst, run);
-          }
+          for (size_t i = 0; i < n; ++i, dst += inner) copy_slice(base + offsets[i], dst, run);
         } else {
           n = 1;
           for (size_t done = 0; done < inner;) {

@@ -1,8 +1,8 @@
 // backend/cpu/sort.cpp: Sort, ArgSort, Partition, ArgPartition.
 //
 // A row along the axis is loaded as unsigned keys of the same order. Long rows go through a radix
-// sort (time does not depend on the values), short ones through std::sort; positions travel with
-// the keys, which makes any sort of them stable.
+// sort (time does not depend on the values), short ones through std::sort, a few elements are
+// ranked; positions travel with the keys, which makes any sort of them stable.
 #include "core/prim/sort.h"
 #include "backend/cpu/sort_keys.h"
 #include "backend/cpu/walk.h"
@@ -12,14 +12,35 @@ namespace mlx::core::cpu {
 
 namespace {
 
-constexpr size_t kRadixFrom = 256;      // shorter rows: std::sort
+constexpr size_t kRankUpTo = 16;  // rows whose elements are all compared with each other
+template <typename K>
+constexpr size_t kRadixFrom = sizeof(K) == 8 ? 256 : 96;  // rows shorter than this: std::sort
 constexpr size_t kSplitFrom = 1 << 16;  // longer rows are sorted by all threads together
 constexpr int kSplit = 8;               // chunks of such a row
 constexpr size_t kColumns = 8;          // rows loaded at once if they are not contiguous
 
+/** Each element goes where as many are less than it: no branch depends on values. Stable. */
+template <typename E>
+void rank_sort(E* row, E* tmp, size_t n) {
+  uint32_t rank[kRankUpTo] = {};
+  for (size_t i = 1; i < n; ++i) {
+    uint32_t mine = 0;
+    for (size_t j = 0; j < i; ++j) {
+      const bool less = row[i] < row[j];
+      rank[j] += less;
+      mine += !less;
+    }
+    rank[i] = mine;
+  }
+  for (size_t i = 0; i < n; ++i) tmp[rank[i]] = row[i];
+  std::copy(tmp, tmp + n, row);
+}
+
 template <typename K>
 void sort_keys(K* keys, K* tmp, size_t n, int chunks) {
-  if (n < kRadixFrom && sizeof(K) > 1) {
+  if (n <= kRankUpTo) {
+    rank_sort(keys, tmp, n);
+  } else if (n < kRadixFrom<K> && sizeof(K) > 1) {
     std::sort(keys, keys + n);
   } else {
     radix_sort(keys, tmp, n, 8 * sizeof(K), chunks, [](K k) { return k; });
@@ -28,7 +49,9 @@ void sort_keys(K* keys, K* tmp, size_t n, int chunks) {
 
 template <typename K>
 void sort_keyed(Keyed<K>* rows, Keyed<K>* tmp, size_t n, int chunks) {
-  if (n < kRadixFrom) {
+  if (n <= kRankUpTo) {
+    rank_sort(rows, tmp, n);
+  } else if (n < kRadixFrom<K>) {
     std::sort(rows, rows + n);
   } else if constexpr (sizeof(K) == 8) {
     radix_sort(rows, tmp, n, 64, chunks, [](const WideKey& e) { return e.key; });
@@ -44,7 +67,9 @@ struct Rows {
     for (size_t d = axis + 1; d < a.ndim(); ++d) inner *= a.shape(d);
     count = n == 0 ? 0 : a.size() / n;
   }
-  size_t start(size_t row) const { return row / inner * inner * n + row % inner; }
+  size_t start(size_t row) const {
+    return inner == 1 ? row * n : row / inner * inner * n + row % inner;
+  }
 };
 
 /**
@@ -65,11 +90,17 @@ void for_rows(const Rows& r, const T* in, O* out, bool splittable, Load load, Wo
       size_t first = g / groups_inner * r.inner + g % groups_inner * columns;
       size_t w = std::min(columns, r.inner - g % groups_inner * columns);
       const T* from = in + r.start(first);
+      O* to = out + r.start(first);
+      if (r.inner == 1) {
+        for (size_t j = 0; j < r.n; ++j) buffer[j] = load(from[j], j);
+        work(buffer.data(), tmp, split ? kSplit : 1);
+        for (size_t j = 0; j < r.n; ++j) to[j] = store(buffer[j], from, 1);
+        continue;
+      }
       for (size_t j = 0; j < r.n; ++j) {
         for (size_t c = 0; c < w; ++c) buffer[c * r.n + j] = load(from[j * r.inner + c], j);
       }
       for (size_t c = 0; c < w; ++c) work(buffer.data() + c * r.n, tmp, split ? kSplit : 1);
-      O* to = out + r.start(first);
       for (size_t j = 0; j < r.n; ++j) {
         for (size_t c = 0; c < w; ++c) {
           to[j * r.inner + c] = store(buffer[c * r.n + j], from + c, r.inner);

@@ -24,7 +24,8 @@ using KeyOf = UintOf<sizeof(T)>;
 template <typename T, bool merge_zeros = false>
 KeyOf<T> encode(T value) {
   using K = KeyOf<T>;
-  constexpr K kSign = K(K(1) << (8 * sizeof(K) - 1));
+  constexpr int kShift = 8 * sizeof(K) - 1;
+  constexpr K kSign = K(K(1) << kShift);
   if constexpr (is_complex<T>) {
     if (mlx::core::isnan(value)) return ~K(0);
     return (K(encode<float, true>(value.real())) << 32) | encode<float, true>(value.imag());
@@ -35,7 +36,8 @@ KeyOf<T> encode(T value) {
                        : std::is_same_v<T, double>    ? K(0x7ff0000000000000ull)
                        : std::is_same_v<T, float16_t> ? K(0x7c00u)
                                                       : K(0x7f80u);
-    K key = bits & kSign ? K(~bits) : K(bits | kSign);
+    // All bits of negative numbers are turned, of others the sign; no branch.
+    K key = K(bits ^ K(K(-K(bits >> kShift)) | kSign));
     if constexpr (merge_zeros) key = magnitude == 0 ? kSign : key;
     return magnitude > kInf ? K(~K(0)) : key;
   } else if constexpr (std::is_signed_v<T>) {
@@ -48,11 +50,12 @@ KeyOf<T> encode(T value) {
 template <typename T>
 T decode(KeyOf<T> key) {
   using K = KeyOf<T>;
-  constexpr K kSign = K(K(1) << (8 * sizeof(K) - 1));
+  constexpr int kShift = 8 * sizeof(K) - 1;
+  constexpr K kSign = K(K(1) << kShift);
   if constexpr (is_complex<T>) {
     return T{};  // complex numbers are moved by position
   } else if constexpr (is_floating_point_v<T>) {
-    return std::bit_cast<T>(key & kSign ? K(key & K(~kSign)) : K(~key));
+    return std::bit_cast<T>(K(key ^ K(K(K(key >> kShift) - 1) | kSign)));
   } else if constexpr (std::is_signed_v<T>) {
     return T(K(key ^ kSign));
   } else {
@@ -89,22 +92,35 @@ inline uint32_t position_of(const WideKey& e) { return e.position; }
  */
 template <typename E, typename Key>
 void radix_sort(E* data, E* tmp, size_t n, int bits, int chunks, Key key) {
-  constexpr int kMaxDigit = 11;
-  int passes = (bits + kMaxDigit - 1) / kMaxDigit;
-  int digit = (bits + passes - 1) / passes;
-  size_t buckets = size_t(1) << digit;
-  std::vector<uint32_t> counts(buckets * chunks);
-  size_t piece = (n + chunks - 1) / chunks;
+  // Short rows: fewer buckets to clear and to add up.
+  const int most = n < 4096 ? 8 : 11, passes = (bits + most - 1) / most;
+  const int digit = (bits + passes - 1) / passes;
+  const size_t buckets = size_t(1) << digit, piece = (n + chunks - 1) / chunks;
+  auto bucket = [&](const E& e, int pass) {
+    return size_t(key(e) >> (pass * digit)) & (buckets - 1);
+  };
+  // One thread counts for all passes at once: what moves doesn't change how often a digit occurs.
+  thread_local std::vector<uint32_t> kept;
+  std::vector<uint32_t> shared(chunks > 1 ? buckets * chunks : 0);
+  if (chunks == 1) {
+    kept.assign(buckets * passes, 0);
+    for (size_t i = 0; i < n; ++i) {
+      for (int pass = 0; pass < passes; ++pass) ++kept[pass * buckets + bucket(data[i], pass)];
+    }
+  }
   E *from = data, *to = tmp;
   for (int pass = 0; pass < passes; ++pass) {
-    int shift = pass * digit;
-    auto bucket = [&](const E& e) { return size_t(key(e) >> shift) & (buckets - 1); };
-    std::fill(counts.begin(), counts.end(), 0);
-    parallel_for(chunks, [&](int64_t c) {
-      uint32_t* count = &counts[c * buckets];
-      for (size_t i = c * piece, end = std::min(n, i + piece); i < end; ++i)
-        ++count[bucket(from[i])];
-    });
+    uint32_t* counts = chunks == 1 ? kept.data() + pass * buckets : shared.data();
+    if (chunks > 1) {
+      std::fill(shared.begin(), shared.end(), 0);
+      parallel_for(chunks, [&](int64_t c) {
+        uint32_t* count = counts + c * buckets;
+        for (size_t i = c * piece, end = std::min(n, i + piece); i < end; ++i)
+          ++count[bucket(from[i], pass)];
+      });
+    } else if (counts[bucket(from[0], pass)] == n) {
+      continue;
+    }
     uint32_t sum = 0;
     bool trivial = false;
     for (size_t b = 0; b < buckets; ++b) {
@@ -118,9 +134,9 @@ void radix_sort(E* data, E* tmp, size_t n, int bits, int chunks, Key key) {
     }
     if (trivial) continue;
     parallel_for(chunks, [&](int64_t c) {
-      uint32_t* place = &counts[c * buckets];
+      uint32_t* place = counts + c * buckets;
       for (size_t i = c * piece, end = std::min(n, i + piece); i < end; ++i) {
-        to[place[bucket(from[i])]++] = from[i];
+        to[place[bucket(from[i], pass)]++] = from[i];
       }
     });
     std::swap(from, to);

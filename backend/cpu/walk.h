@@ -118,15 +118,22 @@ template <typename T>
 void add_offsets(const void* indices, int64_t index_stride, size_t n, const IndexedAxis& axis,
                  int64_t* offsets, BadIndex& bad) {
   const T* p = static_cast<const T*>(indices);
+  auto outside = [&](int64_t v) {
+    return static_cast<uint64_t>(v) > static_cast<uint64_t>(axis.last);
+  };
+  bool any = false;
   for (size_t i = 0; i < n; ++i) {
-    T raw = p[static_cast<int64_t>(i) * index_stride];
-    int64_t v = static_cast<int64_t>(raw);
+    int64_t v = static_cast<int64_t>(p[static_cast<int64_t>(i) * index_stride]);
     if constexpr (std::is_signed_v<T>) v += v < 0 ? axis.size : 0;
-    if (static_cast<uint64_t>(v) > static_cast<uint64_t>(axis.last)) [[unlikely]] {
-      bad.report(static_cast<int64_t>(raw), axis.size, axis.axis);
-      v = 0;
-    }
-    offsets[i] += v * axis.stride;
+    any |= outside(v);
+    offsets[i] += (outside(v) ? 0 : v) * axis.stride;
+  }
+  if (!any) [[likely]]
+    return;
+  for (size_t i = 0; i < n; ++i) {
+    const int64_t raw = static_cast<int64_t>(p[static_cast<int64_t>(i) * index_stride]);
+    if (outside(raw < 0 && std::is_signed_v<T> ? raw + axis.size : raw))
+      bad.report(raw, axis.size, axis.axis);
   }
 }
 using AddOffsets = void (*)(const void*, int64_t, size_t, const IndexedAxis&, int64_t*, BadIndex&);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 
 #undef HWY_TARGET_INCLUDE
@@ -16,23 +17,58 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/** Short rows of items that lie together: whole vectors, then a masked one. */
+/** Short rows of items that lie together: vectors, the last of which may overlap the one before.
+ *  (Masked stores take some processors as long as a dozen others.) */
 template <class T>
 HWY_INLINE void copy_short(T* HWY_RESTRICT out, const T* HWY_RESTRICT in, size_t n) {
+  const auto cover = [&](auto d) {
+    const size_t L = hn::Lanes(d);
+    if (n < L) return false;
+    const auto last = hn::LoadU(d, in + n - L);
+    for (size_t i = 0; i + L < n; i += L) hn::StoreU(hn::LoadU(d, in + i), d, out + i);
+    hn::StoreU(last, d, out + n - L);
+    return true;
+  };
+  if (cover(hn::ScalableTag<T>())) return;
 #if HWY_TARGET <= HWY_AVX2
+  if (cover(hn::CappedTag<T, 16 / sizeof(T)>())) return;
+#endif
+  if constexpr (sizeof(T) <= 4) {
+    if (cover(hn::CappedTag<T, 8 / sizeof(T)>())) return;
+  }
+  for (size_t i = 0; i < n; ++i) out[i] = in[i];
+}
+
+/**
+ * Rows of a few items some steps apart, a vector each: as much as all of them span is read, and the
+ * items picked. What is written beyond the end of a row is the next one's; so the last rows, which
+ * would write or read beyond all of them, are left. Returns how many rows it did.
+ */
+template <class T>
+HWY_INLINE int64_t gather_short(T* HWY_RESTRICT out, const char* in, int64_t row_stride,
+                                int64_t step, int64_t rows, int64_t n) {
   if constexpr (sizeof(T) >= 4) {
     const hn::ScalableTag<T> d;
-    const size_t L = hn::Lanes(d);
-    size_t i = 0;
-    for (; i + L <= n; i += L) hn::StoreU(hn::LoadU(d, in + i), d, out + i);
-    if (i < n) {
-      const auto some = hn::FirstN(d, n - i);
-      hn::BlendedStore(hn::MaskedLoad(some, d, in + i), some, d, out + i);
-    }
-    return;
+    const hn::RebindToSigned<decltype(d)> di;
+    const int64_t L = static_cast<int64_t>(hn::Lanes(d)), span = (n - 1) * std::abs(step) + 1;
+    const int64_t apart = row_stride / static_cast<int64_t>(sizeof(T));
+    if (span > L || n < 2 || std::abs(apart) < span) return 0;
+    alignas(64) hn::TFromD<decltype(di)> from[HWY_MAX_BYTES / sizeof(T)] = {};
+    for (int64_t i = 0; i < n; ++i)
+      from[i] = static_cast<hn::TFromD<decltype(di)>>(step > 0 ? i * step : (n - 1 - i) * -step);
+    const auto pick = hn::IndicesFromVec(d, hn::Load(di, from));
+    const int64_t over = std::max((L + n - 1) / n, (L - span) / std::abs(apart) + 1);
+    const T* x = reinterpret_cast<const T*>(in) + (step > 0 ? 0 : (n - 1) * step);
+    // Rows that go backwards read beyond their end into those before.
+    int64_t r = 0;
+    const int64_t begin = apart < 0 ? over : 0;
+    for (; r < std::min(begin, rows); ++r)
+      for (int64_t i = 0; i < n; ++i) out[r * n + i] = x[r * apart + from[i]];
+    for (; r < rows - over; ++r)
+      hn::StoreU(hn::TableLookupLanes(hn::LoadU(d, x + r * apart), pick), d, out + r * n);
+    return r;
   }
-#endif
-  for (size_t i = 0; i < n; ++i) out[i] = in[i];
+  return 0;
 }
 
 /** A constant step lets the compiler use shuffles. */
@@ -54,7 +90,12 @@ void gather(char* out, const char* in, int64_t row_stride, int64_t stride, int64
   constexpr int64_t kItem = sizeof(T);
   T* o = reinterpret_cast<T*>(out);
   const int64_t step = stride / kItem;
-  for (int64_t r = 0; r < rows; ++r, o += n, in += row_stride) {
+  int64_t r = 0;
+  if (step != 0 && step != 1 && rows > 1) {
+    r = gather_short(o, in, row_stride, step, rows, n);
+    o += r * n, in += r * row_stride;
+  }
+  for (; r < rows; ++r, o += n, in += row_stride) {
     const T* x = reinterpret_cast<const T*>(in);
     if (step == 1) {
       if (n * kItem <= kShort) {

@@ -299,7 +299,13 @@ struct Loops {
         for (j = 0; j < m; ++j) a[i + j] = Op::apply(a[i + j], static_cast<A>(eight[j]));
       }
     } else {
-      for (int k = 0; k < 8; ++k) fold(acc, base + k * stride, n);
+      A* HWY_RESTRICT a = static_cast<A*>(acc);
+      const auto row = [&](int k) { return reinterpret_cast<const T*>(base + k * stride); };
+      for (int64_t i = 0; i < n; ++i) {
+        A r = a[i];
+        HWY_UNROLL(8) for (int k = 0; k < 8; ++k) r = Op::apply(r, widen(row(k)[i]));
+        a[i] = r;
+      }
     }
   }
 
