@@ -206,7 +206,7 @@ void scatter(const Scatter& p, const std::vector<array>& inputs, std::vector<arr
     if (slice_n == 1) return c.at(dst, offsets.data(), upd, count);
     const Kernel loop = loop_for(p.reduce_type(), out.dtype());
     auto combine = [&](char* to, int64_t stride, const char* with, size_t n) {
-      if (stride == 1 && loop && n >= 32) return loop(to, to, with, nullptr, n);
+      if (stride == 1 && loop && n >= 32) return loop(to, to, with, nullptr, n, 0);
       c.run(to, stride, with, n);
     };
     const Walk<1> slice(sizes.data(), sizes.size(), {strides.data()});

@@ -54,7 +54,7 @@ template <class T>
 constexpr bool kHalf = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
 
 template <class From, class To>
-void cast(void* out, const void* in, const void*, const void*, size_t n) {
+void cast(void* out, const void* in, const void*, const void*, size_t n, unsigned) {
   const auto* x = static_cast<const From*>(in);
   auto* o = static_cast<To*>(out);
   if constexpr (kHalf<From> && (kHalf<To> || std::is_same_v<To, float>)) {
@@ -90,7 +90,7 @@ Kernel find(Dtype::Val from, Dtype::Val to) {
 }
 
 template <class T>
-void select(void* out, const void* condition, const void* yes, const void* no, size_t n) {
+void select(void* out, const void* condition, const void* yes, const void* no, size_t n, unsigned) {
   const auto* c = static_cast<const uint8_t*>(condition);
   const auto* y = static_cast<const T*>(yes);
   const auto* z = static_cast<const T*>(no);
@@ -142,6 +142,12 @@ Kernel find_kernel(const TapeInstr& instr) {
                                 "] Not supported for " + dtype_to_string(dtype_of(instr.in)) + ".");
   }
   return k;
+}
+
+bool takes_single(const TapeInstr& instr) {
+  const bool row = instr.op != EwOp::Cast && instr.op != EwOp::Select;
+  return row && info(instr.op).arity == 2 && info(instr.op).gives != EwGives::Bool &&
+         instr.in >= Dtype::Val::float16 && instr.in != Dtype::Val::complex64;
 }
 
 }  // namespace mlx::core::cpu

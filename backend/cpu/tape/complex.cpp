@@ -27,7 +27,7 @@ using scalar::cf;
 #undef NONE
 
 template <class Op, int arity, class R>
-void map(void* out, const void* a, const void* b, const void*, size_t n) {
+void map(void* out, const void* a, const void* b, const void*, size_t n, unsigned) {
   auto* o = static_cast<R*>(out);
   const auto* x = static_cast<const complex64_t*>(a);
   const auto* y = static_cast<const complex64_t*>(arity > 1 ? b : a);

@@ -31,14 +31,16 @@ void run_map(const Program& program, const Space& space, int64_t chunk) {
   // Long rows are cut at their ends, into pieces as equal as can be, so that tiles can be read in
   // place; short ones are packed, a few whole ones where more would not fit.
   int64_t row = space.size, tile = program.tile();
-  if (const int64_t inner = space.inner(); !linear && inner >= tile / 2) {
+  const int64_t inner = space.inner();
+  const bool by_row = !linear && inner >= tile / 2;
+  if (program.in_place() && (linear || by_row)) tile *= 8;
+  if (by_row) {
     row = inner;
     const int64_t pieces = (inner + tile - 1) / tile;
     tile = std::min(tile, ((inner + pieces - 1) / pieces + 15) / 16 * 16);
   } else if (!linear && inner >= tile / 4) {
     row = tile = tile / inner * inner;
   }
-  if (program.in_place()) tile *= 8;
   auto work = [&](int64_t begin, int64_t end) {
     auto context = program.context(end - begin);
     for (int64_t i = begin; i < end;) {
@@ -149,19 +151,23 @@ void run_tape(const Tape& tape, const Shape& shape, const std::vector<TapeOperan
 
 void run_packed(const TapeInstr& instr, int64_t n, const PackedOperand* operands, void* out) {
   const int arity = info(instr.op).arity;
+  const bool takes = takes_single(instr);
+  unsigned single = 0;
   const void* args[3] = {};
-  const size_t slot = (static_cast<size_t>(n) * 8 + 63) / 64 * 64;
+  const size_t slot = (static_cast<size_t>(std::max<int64_t>(n, kSingle)) * 8 + 63) / 64 * 64;
   for (int k = 0; k < arity; ++k) {
     args[k] = operands[k].data;
-    const int64_t period = operands[k].period;
+    int64_t period = operands[k].period;
     if (period >= n) continue;
+    int64_t count = n;
+    if (period == 1 && takes) single |= 1u << k, count = kSingle;
     char* copies = thread_scratch(3 * slot) + k * slot;
     const int itemsize =
         instr.op == EwOp::Select && k == 0 ? 1 : static_cast<int>(dtype_of(instr.in).size());
-    repeat(copies, static_cast<const char*>(args[k]), period, n, itemsize);
+    repeat(copies, static_cast<const char*>(args[k]), period, count, itemsize);
     args[k] = copies;
   }
-  find_kernel(instr)(out, args[0], args[1], args[2], static_cast<size_t>(n));
+  find_kernel(instr)(out, args[0], args[1], args[2], static_cast<size_t>(n), single);
 }
 
 const bool registered = [] {

@@ -62,33 +62,35 @@ using V = hn::Vec<D>;
 #undef NONE
 
 template <class Op, int arity>
-void map(void* out, const void* a, const void* b, const void*, size_t n) {
+void map(void* out, const void* a, const void* b, const void*, size_t n, unsigned single) {
   const D d;
   const size_t L = hn::Lanes(d);
+  static_assert(2 * hn::MaxLanes(D()) <= kSingle);
   auto* o = static_cast<Stored*>(out);
   const auto* x = static_cast<const Stored*>(a);
   const auto* y = static_cast<const Stored*>(arity > 1 ? b : a);
-  size_t i = 0;
-  for (; i + 2 * L <= n; i += 2 * L) {
-    const V x0 = load(d, x + i), x1 = load(d, x + i + L);
+  const size_t step_x = single & 1 ? 0 : L, step_y = single & 2 ? 0 : L;
+  for (; n >= 2 * L; n -= 2 * L, o += 2 * L, x += 2 * step_x, y += 2 * step_y) {
+    const V x0 = load(d, x), x1 = load(d, x + L);
     V y0 = x0, y1 = x1;
-    if constexpr (arity > 1) y0 = load(d, y + i), y1 = load(d, y + i + L);
+    if constexpr (arity > 1) y0 = load(d, y), y1 = load(d, y + L);
     const V r0 = Op::vec(d, x0, y0), r1 = Op::vec(d, x1, y1);
-    store(r0, d, o + i);
-    store(r1, d, o + i + L);
+    store(r0, d, o);
+    store(r1, d, o + L);
   }
-  for (; i + L <= n; i += L) {
-    const V x0 = load(d, x + i);
-    store(Op::vec(d, x0, arity > 1 ? load(d, y + i) : x0), d, o + i);
+  if (n >= L) {
+    const V x0 = load(d, x);
+    store(Op::vec(d, x0, arity > 1 ? load(d, y) : x0), d, o);
+    n -= L, o += L, x += step_x, y += step_y;
   }
-  if (i < n) {
-    const V x0 = load_n(d, x + i, n - i);
-    store_n(Op::vec(d, x0, arity > 1 ? load_n(d, y + i, n - i) : x0), d, o + i, n - i);
+  if (n > 0) {
+    const V x0 = load_n(d, x, n);
+    store_n(Op::vec(d, x0, arity > 1 ? load_n(d, y, n) : x0), d, o, n);
   }
 }
 
 template <class Op, int arity>
-void test(void* out, const void* a, const void* b, const void*, size_t n) {
+void test(void* out, const void* a, const void* b, const void*, size_t n, unsigned) {
   auto* o = static_cast<bool*>(out);
   const auto* x = static_cast<const Stored*>(a);
   const auto* y = static_cast<const Stored*>(arity > 1 ? b : a);

@@ -31,7 +31,7 @@ namespace {
 #undef NONE
 
 template <class Op, int arity, class T, class R>
-void map(void* out, const void* a, const void* b, const void*, size_t n) {
+void map(void* out, const void* a, const void* b, const void*, size_t n, unsigned) {
   auto* o = static_cast<R*>(out);
   const auto* x = static_cast<const T*>(a);
   const auto* y = static_cast<const T*>(arity > 1 ? b : a);

@@ -94,7 +94,9 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
               {instr.args[0], instr.args[1], instr.args[2]},
               static_cast<uint16_t>(v),
               -1,
-              direct[v]};
+              direct[v],
+              0,
+              0};
     if (step.output < 0) {
       if (free_slots.empty()) {
         slot[v] = slots_++;
@@ -114,6 +116,41 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
     }
     if (last_use[v] < 0 && slot[v] >= 0) free_slots.push_back(slot[v]);
   }
+  find_singles();
+}
+
+void Program::find_singles() {
+  const size_t n_inputs = input_slot_.size();
+  single_.resize(n_inputs, false);
+  bool any = false;
+  for (size_t in = 0; in < n_inputs; ++in) {
+    const Lane& lane = space_.lanes[in];
+    // (what is one item by itself is linear, and read in place)
+    single_[in] = input_slot_[in] >= 0 && lane.period == 0 && lane.strides.back() == 0;
+    any |= single_[in];
+    row_slots_ += input_slot_[in] >= 0 && lane.period == 0 && lane.strides.back() == lane.itemsize;
+  }
+  if (!any) return;
+  any_single_ = true;
+  // A step that needs all items, or a store, spoils it.
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const TapeInstr& instr = tape_.instrs[i];
+    if (takes_single(instr)) continue;
+    for (int k = 0; k < info(instr.op).arity; ++k)
+      if (instr.args[k] < n_inputs) single_[instr.args[k]] = false;
+  }
+  for (const Store& s : stores_)
+    if (s.value < n_inputs) single_[s.value] = false;
+  if (tape_.reduce && tape_.reduce->value < n_inputs) single_[tape_.reduce->value] = false;
+  for (size_t in = 0; in < n_inputs; ++in) row_slots_ += single_[in];
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    for (int k = 0; k < info(tape_.instrs[i].op).arity; ++k) {
+      const uint16_t in = steps_[i].args[k];
+      if (in >= n_inputs || !single_[in]) continue;
+      steps_[i].single_in_row |= 1 << k;
+      if (space_.lanes[in].scalar) steps_[i].single |= 1 << k;
+    }
+  }
 }
 
 Program::Context Program::context(int64_t n) const {
@@ -132,7 +169,7 @@ Program::Context Program::context(int64_t n) const {
     }
     if (!lane.scalar) continue;
     char* where = c.memory + input_slot_[in] * slot_bytes_;
-    moves_of(lane.itemsize).splat(where, lane.base, std::min(n, tile_));
+    moves_of(lane.itemsize).splat(where, lane.base, single_[in] ? kSingle : std::min(n, tile_));
     c.values[in] = where;
   }
   return c;
@@ -149,9 +186,10 @@ const char* Program::input(Context& c, size_t in, int64_t begin, int64_t n) cons
   if (lane.strides.back() == 0 && pos + n <= inner) {
     if (c.held.empty()) c.held.resize(input_slot_.size());
     Context::Held& held = c.held[in];
-    if (held.row != row || held.n < n) {
-      moves_of(lane.itemsize).splat(slot, lane.base + space_.row_offset(lane, row), n);
-      held = {row, n};
+    const int64_t need = single_[in] ? kSingle : n;
+    if (held.row != row || held.n < need) {
+      moves_of(lane.itemsize).splat(slot, lane.base + space_.row_offset(lane, row), need);
+      held = {row, need};
     }
     return slot;
   }
@@ -171,6 +209,7 @@ const char* Program::run(Context& c, int64_t begin, int64_t n) const {
     const Lane& lane = space_.lanes[in];
     if (!lane.scalar) c.values[in] = input(c, in, begin, n);
   }
+  const bool in_row = any_single_ && divide(begin, space_.inner()).rest + n <= space_.inner();
   for (const Step& s : steps_) {
     char* out;
     if (s.output >= 0) {
@@ -180,7 +219,7 @@ const char* Program::run(Context& c, int64_t begin, int64_t n) const {
       out = c.memory + s.slot * slot_bytes_;
     }
     s.kernel(out, c.values[s.args[0]], c.values[s.args[1]], c.values[s.args[2]],
-             static_cast<size_t>(n));
+             static_cast<size_t>(n), in_row ? s.single_in_row : s.single);
     c.values[s.result] = out;
   }
   for (const Store& s : stores_)

@@ -20,8 +20,9 @@ class Program {
   Program(const Tape& tape, const Space& space);
 
   int64_t tile() const { return tile_; }
-  /** Whether nothing is copied, kept between steps, or asked for ahead: a tile may be longer. */
-  bool in_place() const { return slots_ == 0 && period_bytes_ == 0 && !far_; }
+  /** Whether nothing is copied within a row, kept between steps, or asked for ahead: then a tile
+   * may be longer. */
+  bool in_place() const { return slots_ == row_slots_ && period_bytes_ == 0 && !far_; }
 
   /** Per thread and run: scratch with the scalar operands spread out, enough for tiles up to n. */
   struct Context {
@@ -42,6 +43,7 @@ class Program {
 
  private:
   const char* input(Context& c, size_t in, int64_t begin, int64_t n) const;
+  void find_singles();
 
   struct Step {
     Kernel kernel;
@@ -49,6 +51,8 @@ class Program {
     uint16_t result;
     int slot;    // scratch slot of the result
     int output;  // stored in place as this output, or -1
+    // Arguments that are one item: always, and also where a tile lies within a row.
+    uint8_t single, single_in_row;
   };
   struct Store {
     uint16_t value;
@@ -59,11 +63,13 @@ class Program {
   const Space& space_;
   int64_t tile_;
   size_t slot_bytes_;
-  bool far_ = false;         // operands come from memory
-  size_t period_bytes_ = 0;  // copies of shared rows, after the slots
-  int slots_;
+  bool far_ = false;  // operands come from memory
+  bool any_single_ = false;
+  size_t period_bytes_ = 0;    // copies of shared rows, after the slots
+  int slots_, row_slots_ = 0;  // all; and those that a tile within a row does not fill
   std::vector<Step> steps_;
   std::vector<Store> stores_;       // outputs that a step could not write in place
+  SmallVector<bool, 8> single_;     // inputs whose one item is enough, where they are that
   SmallVector<int, 8> input_slot_;  // scratch of each input that is not read in place, or -1
 };
 

@@ -8,8 +8,9 @@
 
 namespace mlx::core::cpu {
 
-/** Shared rows up to this length are laid out as copies. */
-constexpr int64_t kMostPeriod = 2048;
+/** Shared rows up to this length are laid out as copies; longer ones are read in place, row by row.
+ */
+constexpr int64_t kMostPeriod = 768;
 
 /** a / b and a % b of numbers that are not negative. Division of 64 bits takes some processors
  * three times as long as that of 32, and a tile needs several. */
