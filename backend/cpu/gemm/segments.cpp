@@ -10,6 +10,7 @@
 #include <array>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "backend/cpu/parallel.h"
 
@@ -27,6 +28,8 @@ constexpr int kRows = 12;
 #else
 constexpr int kRows = 6;
 #endif
+// Where a register a row can be had, rows of a block may lie anywhere, and blocks run over lines.
+constexpr bool kAnywhere = kRows <= 6;
 constexpr int kLanes = HWY_MAX_BYTES / sizeof(float);
 constexpr int kWidth = 2 * kLanes;  // columns of a panel
 constexpr int kAhead = 8;           // steps of k that a panel of weights is asked for ahead
@@ -34,32 +37,40 @@ constexpr int kAhead = 8;           // steps of k that a panel of weights is ask
 constexpr int64_t kPart = 256;        // steps of k of a panel that stay in the first cache
 constexpr int64_t kNear = 96 * 1024;  // floats of B beside those of A in the second cache
 
-struct Left {
+/** Rows of a block: the first in A and in C, and where all lie from there. */
+struct Rows {
   const float* a;
-  int64_t row;
+  float* c;
+  int64_t at[kRows], c_at[kRows];
+  int count;
+};
+struct Pieces {
   const int64_t* offsets;
   int64_t segments, length;
 };
 
 template <int R, int NV>
-HWY_NOINLINE HWY_ATTR void block(const Left& left, const float* HWY_RESTRICT b,
-                                 float* HWY_RESTRICT c, int64_t ldc, bool add) {
+HWY_NOINLINE HWY_ATTR void block(const float* rows, const int64_t* row_at, const Pieces& pieces,
+                                 const float* HWY_RESTRICT b, float* HWY_RESTRICT c,
+                                 const int64_t* c_at, bool add) {
   const hn::ScalableTag<float> d;
   hn::Vec<decltype(d)> acc[R][NV];
   HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
     HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = hn::Zero(d);
   }
-  const int64_t row = left.row;
-  for (int64_t s = 0; s < left.segments; ++s) {
-    const float* HWY_RESTRICT a = left.a + left.offsets[s];
-    HWY_UNROLL(1) for (int64_t k = left.length; k > 0; --k) {
+  const int64_t row = R > 1 ? row_at[R > 1 ? 1 : 0] : 0;
+  int64_t at[R];
+  HWY_UNROLL(14) for (int r = 0; r < R; ++r) at[r] = kAnywhere ? row_at[r] : r * row;
+  for (int64_t s = 0; s < pieces.segments; ++s) {
+    const float* HWY_RESTRICT a = rows + pieces.offsets[s];
+    HWY_UNROLL(1) for (int64_t k = pieces.length; k > 0; --k) {
       hn::Vec<decltype(d)> bv[NV];
       HWY_UNROLL(2) for (int v = 0; v < NV; ++v) bv[v] = hn::LoadU(d, b + v * kLanes);
       HWY_UNROLL(2)
       for (int v = 0; v < NV; v += std::max(1, 16 / kLanes))
         __builtin_prefetch(b + kAhead * kWidth + v * kLanes);
       HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
-        const auto av = hn::Set(d, a[r * row]);
+        const auto av = hn::Set(d, a[at[r]]);
         HWY_UNROLL(2) for (int v = 0; v < NV; ++v) acc[r][v] = hn::MulAdd(av, bv[v], acc[r][v]);
       }
       ++a;
@@ -68,14 +79,15 @@ HWY_NOINLINE HWY_ATTR void block(const Left& left, const float* HWY_RESTRICT b,
   }
   HWY_UNROLL(14) for (int r = 0; r < R; ++r) {
     HWY_UNROLL(2) for (int v = 0; v < NV; ++v) {
-      float* out = c + r * ldc + v * kLanes;
+      float* out = c + c_at[r] + v * kLanes;
       if (add) acc[r][v] = hn::Add(acc[r][v], hn::LoadU(d, out));
       hn::StoreU(acc[r][v], d, out);
     }
   }
 }
 
-using Block = void (*)(const Left&, const float*, float*, int64_t, bool);
+using Block = void (*)(const float*, const int64_t*, const Pieces&, const float*, float*,
+                       const int64_t*, bool);
 template <int NV, int... R>
 constexpr std::array<Block, sizeof...(R)> blocks_of(std::integer_sequence<int, R...>) {
   return {block<R + 1, NV>...};
@@ -83,11 +95,29 @@ constexpr std::array<Block, sizeof...(R)> blocks_of(std::integer_sequence<int, R
 constexpr auto kWide = blocks_of<2>(std::make_integer_sequence<int, kRows>());
 constexpr auto kHalf = blocks_of<1>(std::make_integer_sequence<int, kRows>());
 
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const float* p) {
+  return hn::LoadU(d, p);
+}
+#include "backend/cpu/turn-inl.h"
+
+/** Columns as wide as a vector, or fewer: steps [t, last) of k. */
+HWY_ATTR void pack_block(const float* w, int64_t ldw, int64_t t, int64_t last, int64_t cols,
+                         float* panel) {
+  const float* columns[kLanes];
+  for (int j = 0; j < kLanes; ++j) columns[j] = w + (j < cols ? j : 0) * ldw;
+  if (cols == kLanes) {
+    for (; t + 4 <= last; t += 4) turn_block<float, kWidth, kLanes>(columns, t, panel + t * kWidth);
+  }
+  for (; t < last; ++t)
+    for (int64_t j = 0; j < cols; ++j) panel[t * kWidth + j] = columns[j][t];
+}
+
 int64_t packed_size(int64_t k, int64_t n) { return (n + kWidth - 1) / kWidth * kWidth * k; }
 
 void pack(const float* w, int64_t ldw, const int64_t* offsets, int64_t pieces, int64_t length,
           int64_t n, float* packed) {
-  constexpr int64_t kBlock = 64;
+  constexpr int64_t kBlock = 64;  // steps of k: what is written stays in the first cache
   const int64_t k = pieces * length, panels = (n + kWidth - 1) / kWidth;
   parallel_range(panels, std::max<int64_t>(1, 65536 / (k * kWidth)), [&](int64_t from, int64_t to) {
     for (int64_t q = from; q < to; ++q) {
@@ -97,10 +127,9 @@ void pack(const float* w, int64_t ldw, const int64_t* offsets, int64_t pieces, i
       for (int64_t p = 0; p < pieces; ++p) {
         for (int64_t t = 0; t < length; t += kBlock) {
           const int64_t last = std::min(length, t + kBlock);
-          for (int64_t j = 0; j < cols; ++j) {
-            const float* source = w + (q * kWidth + j) * ldw + offsets[p];
-            for (int64_t i = t; i < last; ++i) panel[(p * length + i) * kWidth + j] = source[i];
-          }
+          for (int64_t j = 0; j < cols; j += kLanes)
+            pack_block(w + (q * kWidth + j) * ldw + offsets[p], ldw, t, last,
+                       std::min<int64_t>(kLanes, cols - j), panel + p * length * kWidth + j);
         }
       }
     }
@@ -111,36 +140,48 @@ void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, 
               int64_t c_line) {
   const int64_t k = a.segments * a.length;
   // Blocks as equal as can be: short ones keep fewer sums at once than hide the time of one.
-  const int64_t blocks = (a.m + kRows - 1) / kRows, short_rows = a.m / blocks;
-  const int64_t longer = a.m - blocks * short_rows;  // blocks with one row more
+  const int64_t runs = kAnywhere ? 1 : a.lines, run = kAnywhere ? a.lines * a.m : a.m;
+  const int64_t blocks = (run + kRows - 1) / kRows, short_rows = run / blocks;
+  const int64_t longer = run - blocks * short_rows;  // blocks with one row more
   alignas(64) float tile[kRows * kWidth];
-  // Rows i to i + r of a line, the panel at column j, and of the sums those that `part` covers.
-  const auto one = [&](const SegmentedRows& part, int64_t first, int64_t line, int64_t i, int64_t r,
+  int64_t tile_at[kRows];
+  for (int r = 0; r < kRows; ++r) tile_at[r] = r * kWidth;
+  // The rows of a block, the panel at column j, and of the sums those that `part` covers: from
+  // step `first` of k on, `shift` floats into each piece.
+  const auto one = [&](const Rows& rows, const Pieces& part, int64_t shift, int64_t first,
                        int64_t j) {
     const float* panel = packed + j * k + first * kWidth;
     const int64_t cols = std::min<int64_t>(kWidth, n - j);
-    const auto& kernels = cols <= kLanes ? kHalf : kWide;
-    const Left left{part.data + line * a.line_stride + i * a.row_stride, a.row_stride, part.offsets,
-                    part.segments, part.length};
-    float* out = c + line * c_line + i * ldc + j;
-    if (cols == kWidth || cols == kLanes) return kernels[r - 1](left, panel, out, ldc, first > 0);
-    kernels[r - 1](left, panel, tile, kWidth, false);
-    for (int64_t x = 0; x < r; ++x) {
-      for (int64_t y = 0; y < cols; ++y)
-        out[x * ldc + y] = (first > 0 ? out[x * ldc + y] : 0.0f) + tile[x * kWidth + y];
+    const Block kernel = (cols <= kLanes ? kHalf : kWide)[rows.count - 1];
+    float* out = rows.c + j;
+    if (cols == kWidth || cols == kLanes)
+      return kernel(rows.a + shift, rows.at, part, panel, out, rows.c_at, first > 0);
+    kernel(rows.a + shift, rows.at, part, panel, tile, tile_at, false);
+    for (int x = 0; x < rows.count; ++x) {
+      float* to = out + rows.c_at[x];
+      for (int64_t y = 0; y < cols; ++y) to[y] = (first > 0 ? to[y] : 0.0f) + tile[x * kWidth + y];
     }
   };
-  const auto all_rows = [&](const SegmentedRows& part, int64_t first, int64_t j0, int64_t j1) {
-    for (int64_t line = 0; line < a.lines; ++line) {
-      for (int64_t block = 0, i = 0; block < blocks; ++block) {
-        const int64_t r = short_rows + (block < longer);
-        for (int64_t j = j0; j < j1; j += kWidth) one(part, first, line, i, r, j);
-        i += r;
-      }
+  static thread_local std::vector<Rows> all;
+  all.clear();
+  for (int64_t block = 0, line = 0, i = 0; block < runs * blocks; ++block) {
+    const float* from = a.data + line * a.line_stride + i * a.row_stride;
+    float* to = c + line * c_line + i * ldc;
+    Rows rows{from, to, {}, {}, static_cast<int>(short_rows + (block % blocks < longer))};
+    for (int r = 0; r < rows.count; ++r) {
+      rows.at[r] = a.data + line * a.line_stride + i * a.row_stride - from;
+      rows.c_at[r] = c + line * c_line + i * ldc - to;
+      if (++i == a.m) i = 0, ++line;
     }
-  };
+    all.push_back(rows);
+  }
   // All of B is near: what a block of rows reads stays in the first cache.
-  if (n * k <= kNear) return all_rows(a, 0, 0, n);
+  if (n * k <= kNear) {
+    const Pieces whole{a.offsets, a.segments, a.length};
+    for (const Rows& rows : all)
+      for (int64_t j = 0; j < n; j += kWidth) one(rows, whole, 0, 0, j);
+    return;
+  }
   // Otherwise a part of a panel of B stays there for all rows: a few pieces, or a part of one.
   const int64_t pieces = std::max<int64_t>(1, kPart / a.length);
   const int64_t cuts = std::max<int64_t>(1, a.length / kPart);
@@ -148,12 +189,9 @@ void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, 
     for (int64_t s = 0; s < a.segments; s += pieces) {
       for (int64_t cut = 0; cut < cuts; ++cut) {
         const int64_t t = a.length * cut / cuts;
-        SegmentedRows part = a;
-        part.data += t;
-        part.offsets += s;
-        part.segments = std::min(pieces, a.segments - s);
-        part.length = a.length * (cut + 1) / cuts - t;
-        all_rows(part, s * a.length + t, j, std::min(n, j + kWidth));
+        const Pieces part{a.offsets + s, std::min(pieces, a.segments - s),
+                          a.length * (cut + 1) / cuts - t};
+        for (const Rows& rows : all) one(rows, part, t, s * a.length + t, j);
       }
     }
   }
