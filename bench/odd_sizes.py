@@ -2,7 +2,7 @@
 
 python bench/odd_sizes.py --torch PYTHON [--rounds N] [--only REGEX]
 
-Each side runs all cases in a process of its own, in turns; prints best medians and the ratio (above 1: Mica is
+Each side runs in a process of its own, in turns, case by case; prints best medians and the ratio (above 1: Mica is
 faster). PyTorch keeps freed memory (glibc told so by the environment), or fresh pages would be most of its time.
 """
 
@@ -267,16 +267,49 @@ def measure(fw, only):
     for name, f in cases(fw):
         if only and not re.search(only, name):
             continue
-        times = []
-        end = time.perf_counter() + 0.04
         for _ in range(3):
             wait(f())
-        while len(times) < 5 or (time.perf_counter() < end and len(times) < 2000):
-            t = time.perf_counter()
-            wait(f())
-            times.append(time.perf_counter() - t)
-        times.sort()
-        print(json.dumps([name, times[len(times) // 2] * 1e3]), flush=True)
+        while sys.stdin.readline().strip() == "again":
+            times = []
+            end = time.perf_counter() + 0.02
+            while len(times) < 5 or (time.perf_counter() < end and len(times) < 2000):
+                t = time.perf_counter()
+                wait(f())
+                times.append(time.perf_counter() - t)
+            times.sort()
+            print(json.dumps([name, times[len(times) // 2] * 1e3]), flush=True)
+
+
+class Side:
+    """A process that measures one framework, case by case."""
+
+    def __init__(self, fw, python, only):
+        env = dict(os.environ)
+        if fw == "torch":
+            env |= {
+                "MALLOC_MMAP_THRESHOLD_": "4000000000",
+                "MALLOC_TRIM_THRESHOLD_": "8000000000",
+            }
+            env.pop("PYTHONPATH", None)
+            env.pop("LD_LIBRARY_PATH", None)
+        self.process = subprocess.Popen(
+            [python, __file__, "--measure", fw, "--only", only],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env,
+        )  # fmt: skip
+
+    def ask(self, what):
+        try:
+            self.process.stdin.write(what + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # there are no more cases
+
+    def measured(self):
+        """(name, ms) of the case at hand; None behind the last one."""
+        time.sleep(0.015)  # threads of the other side may still wait for work, spinning
+        self.ask("again")
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
 
 
 if __name__ == "__main__":
@@ -291,24 +324,22 @@ if __name__ == "__main__":
         measure(a.measure, a.only)
         sys.exit()
     best = {}
-    for _ in range(a.rounds):
-        for fw, python in (("mica", sys.executable), ("torch", a.torch)):
-            env = dict(os.environ)
-            if fw == "torch":
-                env |= {
-                    "MALLOC_MMAP_THRESHOLD_": "4000000000",
-                    "MALLOC_TRIM_THRESHOLD_": "8000000000",
-                }
-                env.pop("PYTHONPATH", None)
-                env.pop("LD_LIBRARY_PATH", None)
-            run = subprocess.run(
-                [python, __file__, "--measure", fw, "--only", a.only],
-                stdout=subprocess.PIPE, text=True, check=True, env=env,
-            )  # fmt: skip
-            for line in run.stdout.splitlines():
-                name, ms = json.loads(line)
+    # Turn by turn within a case: machines change their speed from second to second.
+    sides = {"mica": Side("mica", sys.executable, a.only), "torch": Side("torch", a.torch, a.only)}
+    done = False
+    while not done:
+        for _ in range(a.rounds):
+            for fw, side in sides.items():
+                if not (got := side.measured()):
+                    done = True
+                    break
+                name, ms = got
                 both = best.setdefault(name, {})
                 both[fw] = min(ms, both.get(fw, 1e30))
+        for side in sides.values():
+            side.ask("next")
+    if any(side.process.wait() for side in sides.values()):
+        sys.exit("a side failed")
     below = 0
     for name, both in sorted(best.items(), key=lambda x: x[1]["torch"] / x[1]["mica"]):
         ratio = both["torch"] / both["mica"]
