@@ -7,6 +7,7 @@
 #include "core/observe.h"
 #include "core/prim/elementwise.h"
 #include "core/prim/reduce.h"
+#include "core/run.h"
 #include "core/source.h"
 #include "core/tape.h"
 
@@ -34,17 +35,32 @@ int64_t period_of(const array& a) {
   return period;
 }
 
-/** An elementwise operation or a cast over packed operands. */
+/** An elementwise operation or a cast over operands that are packed, or all turned the same way. */
 bool run_packed(Primitive& primitive, const std::vector<array>& inputs, array& out) {
   if (!is_map(primitive)) return false;
   TapeInstr instr{EwOp::Cast, inputs.back().dtype().val(), out.dtype().val(), {}};
   if (const Elementwise* row = primitive.as_elementwise()) instr.op = row->op();
   PackedOperand operands[3];
+  const array* turned = nullptr;
+  bool packed = true, alike = true;
   for (size_t k = 0; k < inputs.size(); ++k) {
-    operands[k] = {inputs[k].data<char>(), period_of(inputs[k])};
-    if (operands[k].period < 0) return false;
+    const array& in = inputs[k];
+    operands[k] = {in.data<char>(), period_of(in)};
+    packed &= operands[k].period >= 0;
+    if (operands[k].period == 1) continue;
+    alike &= in.flags().contiguous && in.shape() == out.shape() &&
+             (!turned || turned->strides() == in.strides());
+    turned = &in;
   }
-  allocate(out);
+  if (packed) {
+    allocate(out);
+  } else if (alike && turned) {
+    detail::allocate_as(out, out.shape(), turned->strides());
+    for (PackedOperand& o : operands)
+      o.period = o.period == 1 ? 1 : static_cast<int64_t>(out.size());
+  } else {
+    return false;
+  }
   packed_runner()(instr, static_cast<int64_t>(out.size()), operands, out.data<char>());
   return true;
 }

@@ -62,6 +62,19 @@ TEST(AtOnce, SameBitsAsPlans) {
     EXPECT_EQ(bytes_of(graphs[i]()), planned(graphs[i])) << "graph " << i;
 }
 
+TEST(AtOnce, TurnedOperandsKeepTheirLayout) {
+  array x = reshape(arange(0.0f, 24.0f), {2, 3, 4});
+  array turned = transpose(x, {2, 0, 1});
+  eval({x, turned});
+  array y = turned * array(2.0f) + turned, mixed = turned + contiguous(turned);
+  array flipped = slice(x, {1, 0, 0}, {-3, 3, 4}, {-1, 1, 1}), twice = flipped + flipped;
+  eval(y);
+  EXPECT_EQ(y.strides(), turned.strides());
+  EXPECT_TRUE(array_equal(y, contiguous(turned) * array(3.0f)).item<bool>());
+  EXPECT_TRUE(array_equal(mixed, contiguous(turned) * array(2.0f)).item<bool>());
+  EXPECT_TRUE(array_equal(twice, contiguous(flipped) * array(2.0f)).item<bool>());
+}
+
 TEST(AtOnce, EmptyAndLargeResults) {
   const array none = zeros({0, 5}), row = ones({5});
   eval(none, row);
