@@ -158,7 +158,9 @@ void run_weight_gradient(const ConvolutionWeightGradient& p, const std::vector<a
   const ConvLayout l(g, x, kernel, cotangent.shape());
   const bool own = l.group_channels == 1 && out.shape(0) == l.channels;
   const int64_t values = int64_t(out.size());
-  const bool few = l.group_channels < 16 && l.taps > 1 && values <= (1 << 18);
+  // Groups share their lines, and a row of taps fills a vector.
+  const bool short_rows = l.g.groups == 1 || l.kernel.back() * l.group_channels < 16;
+  const bool few = l.group_channels < 16 && short_rows && l.taps > 1 && values <= (1 << 18);
   if (out.dtype() == float32 && own) {
     each_channel_gradient(l, x.data<float>(), cotangent.data<float>(), x.shape(0),
                           out.data<float>());

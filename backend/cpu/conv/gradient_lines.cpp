@@ -26,11 +26,17 @@ template <class T>
 class LineGradient {
  public:
   LineGradient(const ConvLayout& l, const T* x, const T* cotangent, int64_t images, int64_t outputs)
-      : l_(l), x_(x), cotangent_(cotangent), m_(outputs), last_(l.spatial - 1) {
+      : l_(l),
+        x_(x),
+        cotangent_(cotangent),
+        groups_(l.g.groups),
+        outputs_(outputs),
+        m_(outputs / l.g.groups),
+        last_(l.spatial - 1) {
     stride_ = l.g.stride[last_];
     width_ = l.result[last_];
     row_taps_ = l.kernel[last_];
-    n_ = row_taps_ * l.channels;
+    n_ = row_taps_ * l.group_channels;
     steps_ = ceil_div((width_ - 1) * stride_ + row_taps_, stride_);
     lines_ = images * (l.positions / width_);
     at_once_ = std::clamp<int64_t>(kPositions / steps_, 1, lines_);
@@ -40,25 +46,28 @@ class LineGradient {
   }
 
   void run(T* out) const {
-    const int64_t blocks = ceil_div(lines_, at_once_), values = outer_ * m_ * n_;
+    const int64_t blocks = ceil_div(lines_, at_once_), values = outer_ * outputs_ * n_;
     // The sums depend on the shapes alone.
     int64_t parts = std::min({kMostParts, blocks, std::max<int64_t>(2, kMostSums / values)});
     const int64_t each = ceil_div(blocks, parts);
     parts = ceil_div(blocks, each);
     static thread_local Scratch scratch;
     T* sums = static_cast<T*>(scratch.get(size_t(parts * values) * sizeof(T)));
-    parallel_for(parts * outer_, [&](int64_t task) {
-      const int64_t part = task / outer_, tap = task % outer_;
+    // A sum for each part, tap and group: those of a tap lie in the order of outputs.
+    parallel_for(parts * outer_ * groups_, [&](int64_t task) {
+      const int64_t group = task % groups_, tap = task / groups_ % outer_;
+      const int64_t part = task / groups_ / outer_;
       sum_of_lines(part * each * at_once_, std::min(lines_, (part + 1) * each * at_once_), tap,
-                   sums + task * m_ * n_);
+                   group, sums + task * m_ * n_);
     });
-    parallel_range(m_, std::max<int64_t>(1, 65536 / (outer_ * n_)), [&](int64_t from, int64_t to) {
+    const int64_t grain = std::max<int64_t>(1, 65536 / (outer_ * n_));
+    parallel_range(outputs_, grain, [&](int64_t from, int64_t to) {
       for (int64_t o = from; o < to; ++o) {
         for (int64_t tap = 0; tap < outer_; ++tap) {
           T* row = out + (o * outer_ + tap) * n_;
-          std::memcpy(row, sums + (tap * m_ + o) * n_, size_t(n_) * sizeof(T));
+          std::memcpy(row, sums + (tap * outputs_ + o) * n_, size_t(n_) * sizeof(T));
           for (int64_t p = 1; p < parts; ++p) {
-            const T* more = sums + ((p * outer_ + tap) * m_ + o) * n_;
+            const T* more = sums + ((p * outer_ + tap) * outputs_ + o) * n_;
             for (int64_t i = 0; i < n_; ++i) row[i] += more[i];
           }
         }
@@ -82,9 +91,19 @@ class LineGradient {
     return reinterpret_cast<const T*>(from);
   }
 
-  void sum_of_lines(int64_t begin, int64_t end, int64_t outer_tap, T* total) const {
+  /** `count` rows of `each` values, `apart` from one to the next, to where they lie together. */
+  static void copy_rows(const T* from, int64_t apart, int64_t each, int64_t count, T* to) {
+    if (apart == each) {
+      std::memcpy(to, from, size_t(count * each) * sizeof(T));
+      return;
+    }
+    for (int64_t r = 0; r < count; ++r, from += apart, to += each)
+      for (int64_t i = 0; i < each; ++i) to[i] = from[i];
+  }
+
+  void sum_of_lines(int64_t begin, int64_t end, int64_t outer_tap, int64_t group, T* total) const {
     static thread_local Scratch scratch;
-    const int64_t channels = l_.channels, padded = steps_ * stride_;
+    const int64_t channels = l_.group_channels, padded = steps_ * stride_;
     const int64_t slopes_size = steps_ == width_ ? 0 : at_once_ * steps_ * m_;
     const int64_t values_size = (at_once_ * padded + row_taps_) * channels;
     T* values =
@@ -106,16 +125,16 @@ class LineGradient {
         const int64_t here = from ? count : 0;
         std::fill_n(to, left * channels, T(0));
         if (here > 0) {
-          std::memcpy(to + left * channels, from + skipped * channels,
-                      size_t(here * channels) * sizeof(T));
+          copy_rows(from + skipped * l_.channels + group * channels, l_.channels, channels, here,
+                    to + left * channels);
         }
         std::fill_n(to + (left + here) * channels, (padded - left - here) * channels, T(0));
       }
       std::fill_n(to, row_taps_ * channels, T(0));
-      const T* cotangent = cotangent_ + line * width_ * m_;
+      const T* cotangent = cotangent_ + line * width_ * outputs_ + group * m_;
       for (int64_t i = 0; i < lines && slopes_size > 0; ++i) {
         T* row = slopes + i * steps_ * m_;
-        std::memcpy(row, cotangent + i * width_ * m_, size_t(width_ * m_) * sizeof(T));
+        copy_rows(cotangent + i * width_ * outputs_, outputs_, m_, width_, row);
         std::fill_n(row + width_ * m_, (steps_ - width_) * m_, T(0));
       }
       GemmArgs args;
@@ -123,7 +142,7 @@ class LineGradient {
       args.m = m_;
       args.n = n_;
       args.k = lines * steps_;
-      args.a = {slopes_size > 0 ? slopes : cotangent, 1, m_};
+      args.a = {slopes_size > 0 ? slopes : cotangent, 1, slopes_size > 0 ? m_ : outputs_};
       args.b = {values, stride_ * channels, 1};
       args.c = done == total ? other : total;
       if (done) {
@@ -139,7 +158,8 @@ class LineGradient {
   const ConvLayout& l_;
   const T* x_;
   const T* cotangent_;
-  int64_t m_, n_;  // outputs; values of a row of taps
+  int64_t groups_, outputs_;
+  int64_t m_, n_;  // of a group: outputs; values of a row of taps
   size_t last_;
   int64_t stride_, width_, row_taps_;
   int64_t steps_;            // positions of a padded line
@@ -161,8 +181,7 @@ bool run(const ConvLayout& l, const array& x, const array& cotangent, array& out
 bool gradient_by_lines(const ConvLayout& l, const array& x, const array& cotangent, array& out) {
   const size_t last = l.spatial - 1;
   const ConvolutionGeometry& g = l.g;
-  if (g.groups != 1 || g.flip || g.kernel_dilation[last] != 1 || g.input_dilation[last] != 1)
-    return false;
+  if (g.flip || g.kernel_dilation[last] != 1 || g.input_dilation[last] != 1) return false;
   if (out.dtype() == float32) return run<float>(l, x, cotangent, out);
   if (out.dtype() == float64) return run<double>(l, x, cotangent, out);
   return false;

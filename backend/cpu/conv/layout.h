@@ -159,8 +159,8 @@ class Patches {
  */
 bool convolve_rows(const ConvLayout& l, const array& x, const array& w, array& out);
 
-/** The gradient of weights, for float32 and float64 and one group: true if products over lines of
- *  the input serve, and then it is made. */
+/** The gradient of weights, for float32 and float64: true if products over lines of the input
+ * serve, and then it is made. */
 bool gradient_by_lines(const ConvLayout& l, const array& x, const array& cotangent, array& out);
 
 }  // namespace mlx::core::cpu
