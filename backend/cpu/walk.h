@@ -118,23 +118,23 @@ template <typename T>
 void add_offsets(const void* indices, int64_t index_stride, size_t n, const IndexedAxis& axis,
                  int64_t* offsets, BadIndex& bad) {
   const T* p = static_cast<const T*>(indices);
+  auto raw = [&](size_t i) {
+    return static_cast<int64_t>(p[static_cast<int64_t>(i) * index_stride]);
+  };
+  auto wrapped = [&](int64_t v) { return std::is_signed_v<T> && v < 0 ? v + axis.size : v; };
   auto outside = [&](int64_t v) {
     return static_cast<uint64_t>(v) > static_cast<uint64_t>(axis.last);
   };
   bool any = false;
   for (size_t i = 0; i < n; ++i) {
-    int64_t v = static_cast<int64_t>(p[static_cast<int64_t>(i) * index_stride]);
-    if constexpr (std::is_signed_v<T>) v += v < 0 ? axis.size : 0;
+    const int64_t v = wrapped(raw(i));
     any |= outside(v);
     offsets[i] += (outside(v) ? 0 : v) * axis.stride;
   }
   if (!any) [[likely]]
     return;
-  for (size_t i = 0; i < n; ++i) {
-    const int64_t raw = static_cast<int64_t>(p[static_cast<int64_t>(i) * index_stride]);
-    if (outside(raw < 0 && std::is_signed_v<T> ? raw + axis.size : raw))
-      bad.report(raw, axis.size, axis.axis);
-  }
+  for (size_t i = 0; i < n; ++i)
+    if (outside(wrapped(raw(i)))) bad.report(raw(i), axis.size, axis.axis);
 }
 using AddOffsets = void (*)(const void*, int64_t, size_t, const IndexedAxis&, int64_t*, BadIndex&);
 

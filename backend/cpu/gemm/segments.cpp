@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/cpu/ceil_div.h"
 #include "backend/cpu/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -113,12 +114,12 @@ HWY_ATTR void pack_block(const float* w, int64_t ldw, int64_t t, int64_t last, i
     for (int64_t j = 0; j < cols; ++j) panel[t * kWidth + j] = columns[j][t];
 }
 
-int64_t packed_size(int64_t k, int64_t n) { return (n + kWidth - 1) / kWidth * kWidth * k; }
+int64_t packed_size(int64_t k, int64_t n) { return ceil_div(n, kWidth) * kWidth * k; }
 
 void pack(const float* w, int64_t ldw, const int64_t* offsets, int64_t pieces, int64_t length,
           int64_t n, float* packed) {
   constexpr int64_t kBlock = 64;  // steps of k: what is written stays in the first cache
-  const int64_t k = pieces * length, panels = (n + kWidth - 1) / kWidth;
+  const int64_t k = pieces * length, panels = ceil_div(n, kWidth);
   parallel_range(panels, std::max<int64_t>(1, 65536 / (k * kWidth)), [&](int64_t from, int64_t to) {
     for (int64_t q = from; q < to; ++q) {
       const int64_t cols = std::min<int64_t>(kWidth, n - q * kWidth);
@@ -141,7 +142,7 @@ void multiply(const SegmentedRows& a, const float* packed, int64_t n, float* c, 
   const int64_t k = a.segments * a.length;
   // Blocks as equal as can be: short ones keep fewer sums at once than hide the time of one.
   const int64_t runs = kAnywhere ? 1 : a.lines, run = kAnywhere ? a.lines * a.m : a.m;
-  const int64_t blocks = (run + kRows - 1) / kRows, short_rows = run / blocks;
+  const int64_t blocks = ceil_div(run, kRows), short_rows = run / blocks;
   const int64_t longer = run - blocks * short_rows;  // blocks with one row more
   alignas(64) float tile[kRows * kWidth];
   int64_t tile_at[kRows];

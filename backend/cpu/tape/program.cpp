@@ -94,9 +94,7 @@ Program::Program(const Tape& tape, const Space& space) : tape_(tape), space_(spa
               {instr.args[0], instr.args[1], instr.args[2]},
               static_cast<uint16_t>(v),
               -1,
-              direct[v],
-              0,
-              0};
+              direct[v]};
     if (step.output < 0) {
       if (free_slots.empty()) {
         slot[v] = slots_++;

@@ -52,7 +52,7 @@ class Program {
     int slot;    // scratch slot of the result
     int output;  // stored in place as this output, or -1
     // Arguments that are one item: always, and also where a tile lies within a row.
-    uint8_t single, single_in_row;
+    uint8_t single = 0, single_in_row = 0;
   };
   struct Store {
     uint16_t value;
